@@ -1,0 +1,1 @@
+//! Runs a topology of sources, channels and sinks.

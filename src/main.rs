@@ -1,0 +1,2 @@
+//! The `flumen` program.
+fn main() {}

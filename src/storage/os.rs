@@ -1,0 +1,4 @@
+//! The operating system's file system.
+
+/// Stub.
+pub struct OsStorage {}

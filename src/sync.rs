@@ -1,0 +1,27 @@
+//! The only place that names locks and atomics: the standard library's, or loom's when its models run.
+
+#[cfg(all(test, loom))]
+mod imp {
+    pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
+}
+
+#[cfg(not(all(test, loom)))]
+mod imp {
+    pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
+}
+
+use std::sync::PoisonError;
+
+pub(crate) use imp::{Condvar, Mutex, MutexGuard};
+
+/// Locks `mutex`. A thread that panicked while it held the lock does not take the others down with it:
+/// every structure behind these locks is whole between any two statements that could panic, or, in the
+/// group commit, a guard has stopped the channel.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits on `condvar`; see [`lock`] for why poison is ignored.
+pub(crate) fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+    condvar.wait(guard).unwrap_or_else(PoisonError::into_inner)
+}
