@@ -1,7 +1,6 @@
 //! Each rule of the simulated disk.
 
 use std::collections::BTreeSet;
-use std::io::ErrorKind;
 
 use super::*;
 use crate::storage::{Access, File, write_all_at};
