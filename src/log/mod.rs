@@ -9,6 +9,7 @@ mod directory;
 mod error;
 mod group_commit;
 mod lsn;
+mod moving;
 mod open;
 mod pool;
 mod reader;

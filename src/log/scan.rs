@@ -152,7 +152,7 @@ impl Scanner {
         // A header names its own Lsn: comparing that first spares nearly every checksum.
         let named = Lsn(u64_at(bytes, 16));
         let expected = if self.any_lsn { named } else { self.lsn_at(offset) };
-        if named != expected || bytes[4] == 0 {
+        if named != expected || !(1..=6).contains(&bytes[4]) || bytes[5..8] != [0; 3] {
             return None;
         }
         decode_header(&self.seed, bytes, offset, expected).ok()

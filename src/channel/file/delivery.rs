@@ -10,7 +10,7 @@ use super::tail::{Lookup, TailRecord};
 use crate::channel::Corruption;
 use crate::channel::transaction::Taken;
 use crate::event::Event;
-use crate::log::{Damage, Flaw, Kind, LogError, LogReader, Lsn};
+use crate::log::{Damage, Flaw, LogError, LogReader, Lsn};
 use crate::sync::{Mutex, lock};
 
 /// Where consumers are in the log. All consumers share it, behind one lock.
@@ -138,7 +138,7 @@ impl Delivery {
         loop {
             let Some(found) = self.reader.next(self.position, visible)? else { return Ok(false) };
             let header = found.header;
-            if header.kind != Kind::Put {
+            if !header.kind.has_events() {
                 self.position = header.end();
                 continue;
             }

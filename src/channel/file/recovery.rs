@@ -86,7 +86,7 @@ pub(super) fn open(
     let mut queue = Queue::default();
     let (opened, recovery) = match survey(&directory, &mut queue) {
         Ok(survey) => {
-            queue.settle();
+            queue.settle(survey.proven_end(), survey.proven_sequence(queue.next_sequence()));
             let end = survey.tail.as_ref().map_or(Lsn(0), |tail| tail.end());
             let acked = queue.acked().clone();
             let view = View {
