@@ -87,6 +87,8 @@ impl Log {
         if !slots.write(&mut checkpoint)? {
             return Ok(Opened::NoSpace);
         }
+        // What the listing shows may not be durable yet: see the pool on why that matters.
+        directory.sync()?;
         let pool = Pool::new(directory.clone(), options.segment_size);
         let mut keeper = Keeper { slots, pool, lsn: checkpoint.lsn, numbers_used };
         let state_size = view.upper.len() + checkpoint.state.sealed.len() * 8;

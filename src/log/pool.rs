@@ -18,6 +18,10 @@ const RESERVES: usize = 2;
 struct KeptFile {
     name: String,
     size: u64,
+    /// The name is durable. Renaming a file again before that could, on a file system that keeps no order
+    /// among names, leave it with two: the old one and the newest. Both would be found after a crash, taken for
+    /// two files, and used for two segments.
+    settled: bool,
 }
 
 /// The waiting files.
@@ -63,13 +67,13 @@ impl Pool {
         self.disk_bytes = self.disk_bytes.saturating_sub(bytes);
     }
 
-    /// Takes in the waiting files an earlier opening left.
+    /// Takes in the waiting files an earlier opening left. Their names are durable.
     pub(crate) fn adopt(&mut self, spares: &[String], reserves: &[String]) -> Result<(), StorageError> {
         for name in reserves.iter().chain(spares) {
             let file = self.directory.open(name, Access::Read)?;
             let size = self.directory.size(&*file, name)?;
             self.disk_bytes += size;
-            let kept = KeptFile { name: name.clone(), size };
+            let kept = KeptFile { name: name.clone(), size, settled: true };
             if reserves.contains(name) {
                 self.reserves.push(kept);
             } else {
@@ -87,8 +91,31 @@ impl Pool {
 
     /// A file for segment `number` with room for `needed` bytes and at least `desired` where it must be
     /// allocated. `None` when the disk is full; then nothing has changed. The reserve is used only when
-    /// `for_puts` is false. The new name is not durable yet.
+    /// `for_puts` is false. The new name is durable.
     pub(crate) fn obtain(
+        &mut self,
+        number: u64,
+        needed: u64,
+        desired: u64,
+        for_puts: bool,
+    ) -> Result<Option<Prepared>, StorageError> {
+        let prepared = self.find(number, needed, desired, for_puts)?;
+        if prepared.is_some() {
+            self.settle()?;
+        }
+        Ok(prepared)
+    }
+
+    /// Makes all names durable.
+    fn settle(&mut self) -> Result<(), StorageError> {
+        self.directory.sync()?;
+        for kept in self.spares.iter_mut().chain(&mut self.reserves) {
+            kept.settled = true;
+        }
+        Ok(())
+    }
+
+    fn find(
         &mut self,
         number: u64,
         needed: u64,
@@ -112,7 +139,10 @@ impl Pool {
         }
     }
 
-    fn rename(&self, kept: KeptFile, number: u64) -> Result<Prepared, StorageError> {
+    fn rename(&mut self, kept: KeptFile, number: u64) -> Result<Prepared, StorageError> {
+        if !kept.settled {
+            self.settle()?;
+        }
         let name = segment_name(number);
         self.directory.rename(&kept.name, &name)?;
         let file = self.directory.open(&name, Access::ReadWrite)?;
@@ -164,7 +194,7 @@ impl Pool {
         };
         let kept_name = kept.name(number);
         self.directory.rename(&name, &kept_name)?;
-        let file = KeptFile { name: kept_name, size };
+        let file = KeptFile { name: kept_name, size, settled: false };
         match kept {
             Kept::Reserve => self.reserves.push(file),
             Kept::Spare => self.spares.push(file),
@@ -183,7 +213,7 @@ impl Pool {
     }
 
     /// Sees to it that two files of at least `size` bytes are in reserve, as far as the disk has room.
-    /// `unique` is a number that no waiting file has.
+    /// `unique` makes part of their names.
     pub(crate) fn replenish(&mut self, size: u64, unique: u64) -> Result<(), StorageError> {
         self.plan_reserve(size);
         if self.is_reserve_complete() {
@@ -195,17 +225,17 @@ impl Pool {
             if fitting >= RESERVES {
                 break;
             }
-            let name = Kept::Reserve.name(unique * RESERVES as u64 + turn);
+            let name = format!("{}-{turn}", Kept::Reserve.name(unique));
             if self.reserves.iter().any(|kept| kept.name == name) {
                 continue;
             }
             let Some(prepared) = self.allocate(&name, self.reserve_size)? else { break };
             self.directory.sync_file(&*prepared.file, &name)?;
-            self.reserves.push(KeptFile { name, size: prepared.capacity });
+            self.reserves.push(KeptFile { name, size: prepared.capacity, settled: false });
             created = true;
         }
         if created {
-            self.directory.sync()?;
+            self.settle()?;
         }
         self.drop_excess()
     }

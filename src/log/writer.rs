@@ -305,7 +305,6 @@ impl Log {
         };
         keeper.numbers_used = number;
         let name = segment_name(number);
-        self.directory.sync()?;
         let header = SegmentHeader {
             channel_id: self.channel_id,
             number,
