@@ -223,6 +223,9 @@ fn adopt_files(
     survey: &Survey,
     pool: &mut Pool,
 ) -> Result<(), StorageError> {
+    for draft in &survey.listing.drafts {
+        directory.remove(draft)?;
+    }
     pool.adopt(&survey.listing.spares, &survey.listing.reserves)?;
     let tail = survey.tail.as_ref().map(|tail| tail.header.number);
     for (number, name) in &survey.listing.segments {

@@ -5,7 +5,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::directory::{Directory, Kept};
+use super::directory::{DRAFT, Directory, Kept};
 use super::segment::{PAGE, segment_name};
 use crate::storage::{Access, File, StorageError};
 
@@ -150,23 +150,29 @@ impl Pool {
     }
 
     /// Creates a file with all its blocks; `None` when the disk has no room, and then no file is left.
+    ///
+    /// It gets its name only when its size is synced. Otherwise a sync that fails could leave a file that shows
+    /// its full size in the cache and has none on the disk, and the next opening would use it.
     fn allocate(&mut self, name: &str, size: u64) -> Result<Option<Prepared>, StorageError> {
-        let file = match self.directory.storage.create(name) {
+        let draft = format!("{DRAFT}{name}");
+        let file = match self.directory.storage.create(&draft) {
             Ok(file) => file,
             Err(error) if is_full(&error) => return Ok(None),
-            Err(error) => return Err(self.directory.error(name, "create", error)),
+            Err(error) => return Err(self.directory.error(&draft, "create", error)),
         };
         match file.allocate(size) {
             Ok(()) => {
+                file.sync_all().map_err(|error| self.directory.error(&draft, "sync", error))?;
+                self.directory.rename(&draft, name)?;
                 self.disk_bytes += size;
                 Ok(Some(Prepared { file, capacity: size }))
             }
             Err(error) => {
                 drop(file);
-                self.directory.remove(name)?;
+                self.directory.remove(&draft)?;
                 match is_full(&error) {
                     true => Ok(None),
-                    false => Err(self.directory.error(name, "allocate", error)),
+                    false => Err(self.directory.error(&draft, "allocate", error)),
                 }
             }
         }
@@ -230,7 +236,6 @@ impl Pool {
                 continue;
             }
             let Some(prepared) = self.allocate(&name, self.reserve_size)? else { break };
-            self.directory.sync_file(&*prepared.file, &name)?;
             self.reserves.push(KeptFile { name, size: prepared.capacity, settled: false });
             created = true;
         }
