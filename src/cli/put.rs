@@ -1,0 +1,225 @@
+//! `flumen put`: lines of stdin become events.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use flumen::{
+    Channel, ChannelOptions, CommitError, Durability, EVENT_SIZE_MAX, Event, FileChannel, PutError,
+    TRANSACTION_EVENTS_MAX,
+};
+
+use super::exit::{Exit, Failure};
+use super::lines::{LineError, Lines};
+use super::progress::Progress;
+use super::{args, out};
+
+const EXAMPLE: &str = "\
+Example: keep what a program says, and see how much of it is safe by now
+  $ journalctl -f -o json | flumen put /var/spool/queue --batch 100 --ack --header host=web1";
+
+/// Put the lines of stdin into a channel, as events
+///
+/// The newline is not part of an event; a last line without one counts; an empty line is an empty event.
+/// The channel is made when there is none. After an error stderr says how many events of this run are
+/// durable: these are the first lines of the input, and an unfinished transaction is rolled back.
+#[derive(Args)]
+#[command(after_help = EXAMPLE)]
+pub(crate) struct PutArgs {
+    /// The channel's directory
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// Events to a transaction; fewer when the capacity is smaller or the events are very large
+    #[arg(long, value_name = "N", default_value_t = 1000,
+        value_parser = clap::value_parser!(u64).range(1..=TRANSACTION_EVENTS_MAX as u64))]
+    batch: u64,
+    /// After each commit, write the number of events durable by this run so far to stdout, one a line
+    #[arg(long)]
+    ack: bool,
+    /// A header for each event; may be given more than once
+    #[arg(long = "header", value_name = "K=V", value_parser = args::header)]
+    headers: Vec<(String, String)>,
+    /// When a commit is done: after a sync (sync), at once with a sync every so many milliseconds
+    /// (interval=MS), or at once (os). A crash of the program alone loses nothing in any case
+    #[arg(long, value_name = "WHEN", default_value = "sync", value_parser = args::durability)]
+    durability: Durability,
+    /// Size of a segment file, from 64K to 1G [default: 64M]
+    #[arg(long, value_name = "SIZE", value_parser = args::segment_size)]
+    segment_size: Option<u64>,
+    /// Most events the channel may hold [default: no limit]
+    #[arg(long, value_name = "EVENTS", value_parser = clap::value_parser!(u64).range(1..))]
+    capacity: Option<u64>,
+    /// Most bytes the channel may hold, such as 512M [default: no limit]
+    #[arg(long, value_name = "SIZE", value_parser = args::size_of_some)]
+    capacity_bytes: Option<u64>,
+    /// How long to wait for room in a full channel [default: 3]
+    #[arg(long, value_name = "SECONDS", value_parser = args::seconds)]
+    put_wait: Option<Duration>,
+}
+
+impl PutArgs {
+    /// Events to a transaction. One that the channel cannot hold at all would wait for room in vain.
+    fn batch(&self) -> usize {
+        self.capacity.map_or(self.batch, |most| most.min(self.batch)) as usize
+    }
+
+    fn options(&self) -> ChannelOptions {
+        let mut options = ChannelOptions::new().durability(self.durability);
+        // The default bounds the memory of those who do not say what they want; who asks for more gets it.
+        if self.batch() > 100_000 {
+            options = options.transaction_events(self.batch());
+        }
+        if let Some(bytes) = self.segment_size {
+            options = options.segment_size(bytes);
+        }
+        if let Some(events) = self.capacity {
+            options = options.capacity_events(events);
+        }
+        if let Some(bytes) = self.capacity_bytes {
+            options = options.capacity_bytes(bytes);
+        }
+        if let Some(wait) = self.put_wait {
+            options = options.put_wait(wait);
+        }
+        options
+    }
+}
+
+/// Runs the command on stdin and stdout.
+pub(crate) fn run(args: &PutArgs) -> Result<Exit, Failure> {
+    let input = out::stdin()?;
+    let acks = if args.ack { Some(out::stdout()?) } else { None };
+    let channel = FileChannel::open(&args.directory, args.options())?;
+    let mut put = Put {
+        channel: &channel,
+        headers: args.headers.iter().cloned().collect(),
+        batch: args.batch(),
+        acks,
+        durable: 0,
+        bytes: 0,
+        progress: Progress::spinner(),
+    };
+    let outcome = put.all(&mut Lines::new(input, EVENT_SIZE_MAX as usize));
+    let durable = put.durable;
+    drop(put);
+    // A channel that stopped refuses to close, for the reason that `outcome` gives: it goes first.
+    let closed = channel.close().map_err(Failure::from);
+    outcome.map_err(Failure::from).and(closed).map_err(|failure| {
+        failure.with(format_args!("{durable} events of this run are durable"))
+    })?;
+    Ok(Exit::Done)
+}
+
+/// Why not all lines became events.
+#[derive(Debug)]
+enum PutFailure {
+    Line(LineError),
+    /// The event of this line was refused.
+    Put(u64, PutError),
+    /// The commit of so many events failed.
+    Commit(usize, CommitError),
+    Ack(io::Error),
+}
+
+impl From<PutFailure> for Failure {
+    fn from(failure: PutFailure) -> Failure {
+        match failure {
+            PutFailure::Line(error @ LineError::TooLong { .. }) => {
+                Failure::new(Exit::Usage, error.to_string())
+            }
+            PutFailure::Line(error) => Failure::new(Exit::Io, error.to_string()),
+            PutFailure::Put(line, error) => {
+                let text = format!("line {line} was not put: {error}");
+                Failure::new(Failure::from(error).exit, text)
+            }
+            PutFailure::Commit(events, error) => {
+                let stopped = matches!(error, CommitError::Stopped(_));
+                let failure = Failure::from(error);
+                if !stopped {
+                    return failure;
+                }
+                failure.with(format_args!(
+                    "whether the {events} events of the last transaction are durable is unknown; \
+                     all of them or none are, and opening the channel again tells"
+                ))
+            }
+            PutFailure::Ack(error) => Failure::io("write to stdout, which --ack needs", &error),
+        }
+    }
+}
+
+/// One run of the command.
+struct Put<'a, W> {
+    channel: &'a dyn Channel,
+    headers: BTreeMap<String, String>,
+    batch: usize,
+    acks: Option<W>,
+    /// Events committed so far.
+    durable: u64,
+    /// Bytes of their bodies.
+    bytes: u64,
+    progress: Progress,
+}
+
+impl<W: Write> Put<'_, W> {
+    /// Puts all lines, a batch to a transaction and the rest at the end.
+    fn all<R: Read>(&mut self, lines: &mut Lines<R>) -> Result<(), PutFailure> {
+        let mut carried = None;
+        loop {
+            let mut transaction = self.channel.begin_put();
+            let mut bytes = 0;
+            while transaction.len() < self.batch {
+                let Some(event) = self.next_event(&mut carried, lines, transaction.len())? else {
+                    break;
+                };
+                let length = event.body.len() as u64;
+                match transaction.put(event) {
+                    Ok(()) => bytes += length,
+                    Err(PutError::TransactionFull(event)) if !transaction.is_empty() => {
+                        carried = Some(event);
+                        break;
+                    }
+                    Err(error) => return Err(PutFailure::Put(lines.count(), error)),
+                }
+            }
+            let events = transaction.len();
+            if events == 0 {
+                return Ok(());
+            }
+            transaction
+                .commit()
+                .map_err(|error| PutFailure::Commit(events, error))?;
+            self.durable += events as u64;
+            self.bytes += bytes;
+            self.acknowledge().map_err(PutFailure::Ack)?;
+            self.progress.events("put", self.durable, self.bytes);
+        }
+    }
+
+    /// The event that the transaction before had no room for, or that of the next line.
+    fn next_event<R: Read>(
+        &self,
+        carried: &mut Option<Event>,
+        lines: &mut Lines<R>,
+        have: usize,
+    ) -> Result<Option<Event>, PutFailure> {
+        if carried.is_some() {
+            return Ok(carried.take());
+        }
+        let line = lines.next(self.batch - have).map_err(PutFailure::Line)?;
+        Ok(line.map(|body| Event {
+            headers: self.headers.clone(),
+            body,
+        }))
+    }
+
+    fn acknowledge(&mut self) -> io::Result<()> {
+        let Some(acks) = &mut self.acks else {
+            return Ok(());
+        };
+        writeln!(acks, "{}", self.durable)?;
+        acks.flush()
+    }
+}

@@ -1,0 +1,194 @@
+//! `flumen take`: events become lines of stdout.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use flumen::{
+    AckDurability, Channel, ChannelOptions, CommitError, FileChannel, TRANSACTION_EVENTS_MAX,
+    TakeError, TakeTransaction,
+};
+
+use super::exit::{Exit, Failure};
+use super::progress::Progress;
+use super::{args, out};
+
+const EXAMPLE: &str = "\
+Example: move at most a million events to a compressed file
+  $ flumen take /var/spool/queue --max 1000000 | gzip > events.gz";
+
+/// Take events out of a channel and write their bodies to stdout
+///
+/// Each body is followed by a newline, in the order of the puts. Stdout is written before a transaction
+/// commits: what a closed stdout did not take stays in the channel, and a crash between the two writes the
+/// transaction's events again. Ends when the channel is empty. Never makes a channel.
+#[derive(Args)]
+#[command(after_help = EXAMPLE)]
+pub(crate) struct TakeArgs {
+    /// The channel's directory
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// Take so many events and no more [default: all]
+    #[arg(long, value_name = "N")]
+    max: Option<u64>,
+    /// Most events to a transaction
+    #[arg(long, value_name = "N", default_value_t = 1000,
+        value_parser = clap::value_parser!(u64).range(1..=TRANSACTION_EVENTS_MAX as u64))]
+    batch: u64,
+    /// When the channel is empty, wait so long for another event
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = args::seconds)]
+    wait: Duration,
+    /// When a commit is done: after a sync (sync), or at once, written within so many milliseconds
+    /// (lazy=MS); a crash within these gives the same events again
+    #[arg(long, value_name = "WHEN", default_value = "sync", value_parser = args::ack_durability)]
+    ack_durability: AckDurability,
+    /// Size of further segment files, from 64K to 1G [default: 64M]
+    #[arg(long, value_name = "SIZE", value_parser = args::segment_size)]
+    segment_size: Option<u64>,
+}
+
+impl TakeArgs {
+    fn options(&self) -> ChannelOptions {
+        let mut options = ChannelOptions::new()
+            .create(false)
+            .ack_durability(self.ack_durability);
+        if self.batch > 100_000 {
+            options = options.transaction_events(self.batch as usize);
+        }
+        if let Some(bytes) = self.segment_size {
+            options = options.segment_size(bytes);
+        }
+        options
+    }
+}
+
+/// Runs the command on stdout.
+pub(crate) fn run(args: &TakeArgs) -> Result<Exit, Failure> {
+    let data = out::stdout()?;
+    let channel = FileChannel::open(&args.directory, args.options())?;
+    let mut progress = Progress::spinner();
+    if io::stdout().is_terminal() {
+        progress.hide();
+    }
+    let mut take = Take {
+        channel: &channel,
+        max: args.max.unwrap_or(u64::MAX),
+        batch: args.batch,
+        wait: args.wait,
+        data,
+        taken: 0,
+        bytes: 0,
+        progress,
+    };
+    let outcome = take.all();
+    let Take { data, taken, .. } = take;
+    // What a failed write left in the buffer was rolled back: it must not be written after all.
+    let (_, _) = data.into_parts();
+    let closed = channel.close().map_err(Failure::from);
+    outcome.map_err(Failure::from).and(closed).map_err(|failure| {
+        failure.with(format_args!("{taken} events were taken for good by this run"))
+    })?;
+    Ok(Exit::Done)
+}
+
+/// Why not all events were taken.
+#[derive(Debug)]
+enum TakeFailure {
+    Take(TakeError),
+    /// So many events were taken and not written, or only in part.
+    Write(u64, io::Error),
+    /// The commit of so many events failed, after they were written.
+    Commit(u64, CommitError),
+}
+
+impl From<TakeFailure> for Failure {
+    fn from(failure: TakeFailure) -> Failure {
+        match failure {
+            TakeFailure::Take(error) => error.into(),
+            TakeFailure::Write(events, error) => {
+                Failure::io("write to stdout", &error).with(format_args!(
+                    "the {events} events of the last transaction stay in the channel"
+                ))
+            }
+            TakeFailure::Commit(events, error) => Failure::from(error).with(format_args!(
+                "the last {events} events were written to stdout and may come again"
+            )),
+        }
+    }
+}
+
+/// One run of the command.
+struct Take<'a, W> {
+    channel: &'a dyn Channel,
+    max: u64,
+    batch: u64,
+    wait: Duration,
+    data: W,
+    /// Events written and committed so far.
+    taken: u64,
+    /// Bytes of their bodies.
+    bytes: u64,
+    progress: Progress,
+}
+
+/// What a transaction has in hand.
+#[derive(Default)]
+struct Batch {
+    events: u64,
+    bytes: u64,
+    /// Why there are no more. What came before is still to be written and committed.
+    failure: Option<TakeError>,
+}
+
+impl<W: Write> Take<'_, W> {
+    /// Takes until nothing comes for as long as it may wait, or as many were taken as wanted.
+    fn all(&mut self) -> Result<(), TakeFailure> {
+        while self.taken < self.max {
+            let mut transaction = self.channel.begin_take();
+            let batch = self.fill(&mut transaction)?;
+            if batch.events > 0 {
+                self.data
+                    .flush()
+                    .map_err(|error| TakeFailure::Write(batch.events, error))?;
+                transaction
+                    .commit()
+                    .map_err(|error| TakeFailure::Commit(batch.events, error))?;
+                self.taken += batch.events;
+                self.bytes += batch.bytes;
+                self.progress.events("taken", self.taken, self.bytes);
+            }
+            if let Some(failure) = batch.failure {
+                return Err(TakeFailure::Take(failure));
+            }
+            if batch.events == 0 && (self.wait.is_zero() || !self.channel.wait(self.wait)) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes and writes the events of one transaction.
+    fn fill(&mut self, transaction: &mut TakeTransaction) -> Result<Batch, TakeFailure> {
+        let mut batch = Batch::default();
+        let most = self.batch.min(self.max - self.taken);
+        while batch.events < most {
+            let event = match transaction.take() {
+                Ok(Some(event)) => event,
+                Ok(None) => break,
+                Err(TakeError::TransactionFull) if batch.events > 0 => break,
+                Err(error) => {
+                    batch.failure = Some(error);
+                    break;
+                }
+            };
+            batch.events += 1;
+            batch.bytes += event.body.len() as u64;
+            self.data
+                .write_all(&event.body)
+                .and_then(|()| self.data.write_all(b"\n"))
+                .map_err(|error| TakeFailure::Write(batch.events, error))?;
+        }
+        Ok(batch)
+    }
+}
