@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use std::sync::Arc;
 
-use crate::sync::{Condvar, Mutex, lock};
+use crate::sync::{Condvar, Mutex, lock, wait_timeout_while};
 
 /// A signal that goes from "run" to "stop" once. Clones share it.
 #[derive(Clone, Default)]
@@ -38,12 +38,7 @@ impl Shutdown {
     /// Sleeps for `timeout` or until "stop" is said, whichever comes first; true when stopped.
     pub fn sleep(&self, timeout: Duration) -> bool {
         let guard = lock(&self.inner.stopped);
-        let (guard, _) = self
-            .inner
-            .changed
-            .wait_timeout_while(guard, timeout, |stopped| !*stopped)
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        *guard
+        *wait_timeout_while(&self.inner.changed, guard, timeout, |stopped| !*stopped)
     }
 }
 

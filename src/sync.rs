@@ -3,16 +3,43 @@
 #[cfg(all(test, loom))]
 mod imp {
     pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
+
+    /// Loom has no clock: its model explores the waits that are ended by a notification.
+    pub(crate) fn wait_timeout_while<'a, T>(
+        condvar: &Condvar,
+        mut guard: MutexGuard<'a, T>,
+        _timeout: std::time::Duration,
+        mut condition: impl FnMut(&mut T) -> bool,
+    ) -> MutexGuard<'a, T> {
+        while condition(&mut guard) {
+            guard = super::wait(condvar, guard);
+        }
+        guard
+    }
 }
 
 #[cfg(not(all(test, loom)))]
 mod imp {
     pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
+
+    /// Waits on `condvar` while `condition` holds, at most for `timeout`; see [`lock`](super::lock) for why
+    /// poison is ignored.
+    pub(crate) fn wait_timeout_while<'a, T>(
+        condvar: &Condvar,
+        guard: MutexGuard<'a, T>,
+        timeout: std::time::Duration,
+        condition: impl FnMut(&mut T) -> bool,
+    ) -> MutexGuard<'a, T> {
+        condvar
+            .wait_timeout_while(guard, timeout, condition)
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .0
+    }
 }
 
 use std::sync::PoisonError;
 
-pub(crate) use imp::{Condvar, Mutex, MutexGuard};
+pub(crate) use imp::{Condvar, Mutex, MutexGuard, wait_timeout_while};
 
 /// Locks `mutex`. A thread that panicked while it held the lock does not take the others down with it:
 /// every structure behind these locks is whole between any two statements that could panic, or, in the

@@ -4,6 +4,8 @@ mod error;
 mod file;
 mod memory;
 mod options;
+mod room;
+mod signal;
 mod transaction;
 
 use std::collections::BTreeMap;

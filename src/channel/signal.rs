@@ -1,0 +1,102 @@
+//! News for those who wait for events.
+
+use std::time::{Duration, Instant};
+
+use crate::sync::{Condvar, Mutex, lock, wait_timeout_while};
+
+/// A counter that only grows, and a way to sleep until it has grown.
+///
+/// Who waits reads the counter *before* it looks at the state it waits for; so news that arrives between
+/// the look and the sleep ends the sleep at once.
+#[derive(Default)]
+pub(crate) struct Signal {
+    count: Mutex<u64>,
+    raised: Condvar,
+}
+
+impl Signal {
+    /// A signal that was never raised.
+    pub(crate) fn new() -> Signal {
+        Signal::default()
+    }
+
+    /// How often it was raised.
+    pub(crate) fn current(&self) -> u64 {
+        *lock(&self.count)
+    }
+
+    /// Wakes everyone who waits.
+    pub(crate) fn raise(&self) {
+        *lock(&self.count) += 1;
+        self.raised.notify_all();
+    }
+
+    /// Sleeps until the counter is past `count` or `timeout` is over; true when it is past.
+    pub(crate) fn wait_past(&self, count: u64, timeout: Duration) -> bool {
+        let guard = lock(&self.count);
+        let guard = wait_timeout_while(&self.raised, guard, timeout, |now| *now <= count);
+        *guard > count
+    }
+
+    /// Sleeps until `ready` gives an answer or `timeout` is over. `ready` is asked without any lock held,
+    /// once at least and after each raise.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "a wait of several rounds needs a deadline; no outcome but its length depends on it"
+    )]
+    pub(crate) fn wait_until<T>(
+        &self,
+        timeout: Duration,
+        mut ready: impl FnMut() -> Option<T>,
+    ) -> Option<T> {
+        let begin = Instant::now();
+        loop {
+            let count = self.current();
+            if let Some(answer) = ready() {
+                return Some(answer);
+            }
+            let rest = timeout.saturating_sub(begin.elapsed());
+            if !self.wait_past(count, rest) {
+                return ready();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_raise_between_look_and_sleep_is_not_missed() {
+        let signal = Signal::new();
+        let seen = signal.current();
+        signal.raise();
+        assert!(signal.wait_past(seen, Duration::from_secs(3600)));
+        assert!(!signal.wait_past(signal.current(), Duration::ZERO));
+    }
+
+    #[test]
+    fn a_raise_wakes_a_sleeper() {
+        let signal = Arc::new(Signal::new());
+        let sleeper = {
+            let signal = Arc::clone(&signal);
+            thread::spawn(move || signal.wait_past(0, Duration::from_secs(3600)))
+        };
+        signal.raise();
+        assert!(sleeper.join().expect("the sleeper does not panic"));
+    }
+
+    #[test]
+    fn waiting_until_ends_with_an_answer_or_with_the_time() {
+        let signal = Signal::new();
+        assert_eq!(signal.wait_until(Duration::ZERO, || Some(1)), Some(1));
+        assert_eq!(
+            signal.wait_until(Duration::from_millis(1), || None::<u8>),
+            None
+        );
+    }
+}
