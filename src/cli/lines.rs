@@ -26,7 +26,10 @@ impl fmt::Display for LineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LineError::TooLong { line, limit } => {
-                write!(f, "line {line} is longer than an event may be, {limit} bytes")
+                write!(
+                    f,
+                    "line {line} is longer than an event may be, {limit} bytes"
+                )
             }
             LineError::Read(error) => write!(f, "cannot read stdin: {error}"),
         }
@@ -231,7 +234,10 @@ mod tests {
             }
         }
         let mut lines = Lines::new(io::repeat(b'x'), 3 * BLOCK);
-        assert!(matches!(lines.next(1), Err(LineError::TooLong { line: 1, .. })));
+        assert!(matches!(
+            lines.next(1),
+            Err(LineError::TooLong { line: 1, .. })
+        ));
         assert!(lines.buffer.len() <= 4 * BLOCK);
     }
 

@@ -62,7 +62,8 @@ pub(crate) struct PutArgs {
 impl PutArgs {
     /// Events to a transaction. One that the channel cannot hold at all would wait for room in vain.
     fn batch(&self) -> usize {
-        self.capacity.map_or(self.batch, |most| most.min(self.batch)) as usize
+        self.capacity
+            .map_or(self.batch, |most| most.min(self.batch)) as usize
     }
 
     fn options(&self) -> ChannelOptions {
@@ -106,9 +107,12 @@ pub(crate) fn run(args: &PutArgs) -> Result<Exit, Failure> {
     drop(put);
     // A channel that stopped refuses to close, for the reason that `outcome` gives: it goes first.
     let closed = channel.close().map_err(Failure::from);
-    outcome.map_err(Failure::from).and(closed).map_err(|failure| {
-        failure.with(format_args!("{durable} events of this run are durable"))
-    })?;
+    outcome
+        .map_err(Failure::from)
+        .and(closed)
+        .map_err(|failure| {
+            failure.with(format_args!("{durable} events of this run are durable"))
+        })?;
     Ok(Exit::Done)
 }
 
@@ -221,5 +225,112 @@ impl<W: Write> Put<'_, W> {
         };
         writeln!(acks, "{}", self.durable)?;
         acks.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flumen::MemoryChannel;
+
+    fn channel(options: ChannelOptions) -> MemoryChannel {
+        MemoryChannel::open(options.put_wait(Duration::ZERO)).expect("the options are right")
+    }
+
+    /// Puts `input`, and gives the outcome, the acknowledgements and the number of durable events.
+    fn put(
+        channel: &MemoryChannel,
+        batch: usize,
+        input: &[u8],
+    ) -> (Result<(), PutFailure>, String, u64) {
+        let mut acks = Vec::new();
+        let mut put = Put {
+            channel,
+            headers: [("host".into(), "web1".into())].into(),
+            batch,
+            acks: Some(&mut acks),
+            durable: 0,
+            bytes: 0,
+            progress: Progress::spinner(),
+        };
+        let outcome = put.all(&mut Lines::new(input, 100));
+        let durable = put.durable;
+        drop(put);
+        (outcome, String::from_utf8(acks).expect("digits"), durable)
+    }
+
+    fn bodies(channel: &MemoryChannel) -> Vec<String> {
+        let mut transaction = channel.begin_take();
+        let mut bodies = Vec::new();
+        while let Some(event) = transaction.take().expect("memory") {
+            assert_eq!(event.headers["host"], "web1");
+            bodies.push(String::from_utf8_lossy(&event.body).into_owned());
+        }
+        bodies
+    }
+
+    #[test]
+    fn lines_become_events_a_batch_to_a_transaction_and_the_rest_at_the_end() {
+        let channel = channel(ChannelOptions::new());
+        let (outcome, acks, durable) = put(&channel, 2, b"a\n\nb\nc\nd");
+        outcome.expect("room");
+        assert_eq!(acks, "2\n4\n5\n");
+        assert_eq!(durable, 5);
+        assert_eq!(channel.stats().puts_committed, 3);
+        assert_eq!(bodies(&channel), ["a", "", "b", "c", "d"]);
+    }
+
+    #[test]
+    fn a_transaction_that_is_full_is_committed_early() {
+        let channel = channel(ChannelOptions::new().transaction_events(2));
+        let (outcome, acks, _) = put(&channel, 100, b"a\nb\nc\n");
+        outcome.expect("room");
+        assert_eq!(acks, "2\n3\n");
+        assert_eq!(bodies(&channel), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn a_full_channel_ends_the_run_and_rolls_the_unfinished_transaction_back() {
+        let channel = channel(ChannelOptions::new().capacity_events(3));
+        let (outcome, acks, durable) = put(&channel, 2, b"a\nb\nc\nd\ne\n");
+        match outcome {
+            Err(PutFailure::Put(4, PutError::Full(_))) => {}
+            other => panic!("{other:?}"),
+        }
+        assert_eq!((acks.as_str(), durable), ("2\n", 2));
+        assert_eq!(bodies(&channel), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_long_line_is_named_and_nothing_before_it_is_lost() {
+        let channel = channel(ChannelOptions::new());
+        let mut input = b"a\nb\nc\n".to_vec();
+        input.extend([b'x'; 101]);
+        let (outcome, _, durable) = put(&channel, 3, &input);
+        let failure = Failure::from(outcome.expect_err("the line is too long"));
+        assert_eq!(failure.exit, Exit::Usage);
+        assert!(
+            failure.to_string().starts_with("line 4 is longer"),
+            "{failure}"
+        );
+        assert_eq!(durable, 3);
+    }
+
+    #[test]
+    fn an_ack_that_nobody_reads_ends_the_run_after_the_commit() {
+        let channel = channel(ChannelOptions::new());
+        let mut put = Put {
+            channel: &channel,
+            headers: BTreeMap::new(),
+            batch: 1,
+            acks: Some(&mut [][..]),
+            durable: 0,
+            bytes: 0,
+            progress: Progress::spinner(),
+        };
+        let outcome = put.all(&mut Lines::new(&b"a\nb\n"[..], 100));
+        assert!(matches!(outcome, Err(PutFailure::Ack(_))));
+        assert_eq!(put.durable, 1);
+        assert_eq!(channel.stats().events, 1);
     }
 }

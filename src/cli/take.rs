@@ -86,9 +86,14 @@ pub(crate) fn run(args: &TakeArgs) -> Result<Exit, Failure> {
     // What a failed write left in the buffer was rolled back: it must not be written after all.
     let (_, _) = data.into_parts();
     let closed = channel.close().map_err(Failure::from);
-    outcome.map_err(Failure::from).and(closed).map_err(|failure| {
-        failure.with(format_args!("{taken} events were taken for good by this run"))
-    })?;
+    outcome
+        .map_err(Failure::from)
+        .and(closed)
+        .map_err(|failure| {
+            failure.with(format_args!(
+                "{taken} events were taken for good by this run"
+            ))
+        })?;
     Ok(Exit::Done)
 }
 
@@ -106,11 +111,9 @@ impl From<TakeFailure> for Failure {
     fn from(failure: TakeFailure) -> Failure {
         match failure {
             TakeFailure::Take(error) => error.into(),
-            TakeFailure::Write(events, error) => {
-                Failure::io("write to stdout", &error).with(format_args!(
-                    "the {events} events of the last transaction stay in the channel"
-                ))
-            }
+            TakeFailure::Write(events, error) => Failure::io("write to stdout", &error).with(
+                format_args!("the {events} events of the last transaction stay in the channel"),
+            ),
             TakeFailure::Commit(events, error) => Failure::from(error).with(format_args!(
                 "the last {events} events were written to stdout and may come again"
             )),
@@ -190,5 +193,106 @@ impl<W: Write> Take<'_, W> {
                 .map_err(|error| TakeFailure::Write(batch.events, error))?;
         }
         Ok(batch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flumen::{Event, MemoryChannel};
+
+    fn channel(bodies: &[&str], options: ChannelOptions) -> MemoryChannel {
+        let channel = MemoryChannel::open(options).expect("the options are right");
+        for body in bodies {
+            let mut transaction = channel.begin_put();
+            transaction.put(Event::new(*body)).expect("room");
+            transaction.commit().expect("memory");
+        }
+        channel
+    }
+
+    fn take<W: Write>(
+        channel: &MemoryChannel,
+        max: u64,
+        batch: u64,
+        data: W,
+    ) -> (Result<(), TakeFailure>, u64) {
+        let mut take = Take {
+            channel,
+            max,
+            batch,
+            wait: Duration::ZERO,
+            data,
+            taken: 0,
+            bytes: 0,
+            progress: Progress::spinner(),
+        };
+        (take.all(), take.taken)
+    }
+
+    #[test]
+    fn bodies_come_in_order_each_with_its_newline() {
+        let channel = channel(&["a", "", "b c"], ChannelOptions::new());
+        let mut data = Vec::new();
+        let (outcome, taken) = take(&channel, u64::MAX, 2, &mut data);
+        outcome.expect("memory");
+        assert_eq!((data.as_slice(), taken), (&b"a\n\nb c\n"[..], 3));
+        assert_eq!(channel.stats().takes_committed, 2);
+        assert_eq!(channel.stats().events, 0);
+    }
+
+    #[test]
+    fn no_more_than_wanted_are_taken() {
+        let channel = channel(&["a", "b", "c", "d"], ChannelOptions::new());
+        let mut data = Vec::new();
+        let (outcome, taken) = take(&channel, 3, 2, &mut data);
+        outcome.expect("memory");
+        assert_eq!((data.as_slice(), taken), (&b"a\nb\nc\n"[..], 3));
+        let (outcome, taken) = take(&channel, 0, 2, &mut data);
+        outcome.expect("memory");
+        assert_eq!((taken, channel.stats().events), (0, 1));
+    }
+
+    #[test]
+    fn a_full_transaction_is_committed_early() {
+        let channel = channel(
+            &["a", "b", "c"],
+            ChannelOptions::new().transaction_events(2),
+        );
+        let (outcome, taken) = take(&channel, u64::MAX, 100, io::sink());
+        outcome.expect("memory");
+        assert_eq!((taken, channel.stats().takes_committed), (3, 2));
+    }
+
+    /// Takes `room` bytes and then no more, as a closed pipe.
+    struct Closing {
+        room: usize,
+    }
+
+    impl Write for Closing {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.room == 0 {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            let count = bytes.len().min(self.room);
+            self.room -= count;
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_a_closed_stdout_did_not_take_stays_in_the_channel() {
+        let channel = channel(&["a", "b", "c", "d", "e"], ChannelOptions::new());
+        let (outcome, taken) = take(&channel, u64::MAX, 2, Closing { room: 6 });
+        let failure = Failure::from(outcome.expect_err("stdout is closed"));
+        assert_eq!(failure.exit, Exit::Io);
+        assert_eq!((taken, channel.stats().events), (2, 3));
+        let mut data = Vec::new();
+        take(&channel, u64::MAX, 100, &mut data).0.expect("memory");
+        assert_eq!(data, b"c\nd\ne\n");
     }
 }
