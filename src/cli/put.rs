@@ -260,9 +260,11 @@ mod tests {
     }
 
     fn bodies(channel: &MemoryChannel) -> Vec<String> {
-        let mut transaction = channel.begin_take();
         let mut bodies = Vec::new();
-        while let Some(event) = transaction.take().expect("memory") {
+        while channel.stats().events > 0 {
+            let mut transaction = channel.begin_take();
+            let event = transaction.take().expect("memory").expect("an event");
+            transaction.commit().expect("memory");
             assert_eq!(event.headers["host"], "web1");
             bodies.push(String::from_utf8_lossy(&event.body).into_owned());
         }
