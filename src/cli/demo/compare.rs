@@ -54,7 +54,7 @@ pub(crate) fn compare(
                 break;
             }
             judge.line(sample.number(&line), line.len() as u64);
-            if judge.tally.lines % 10_000 == 0 {
+            if judge.tally.lines.is_multiple_of(10_000) {
                 step(judge.tally.lines);
             }
         }

@@ -27,9 +27,9 @@ use sample::Sample;
 use storm::{Plan, Storm, Weather};
 use writer::Writer;
 
-/// Lines per second: 2 MB/s, with the default number of lines for a bit more than 20 seconds.
+/// Lines per second: 2 MB/s, with the default number of lines for about 25 seconds.
 const PACE: u64 = 12_000;
-const LINES: u64 = 270_000;
+const LINES: u64 = 320_000;
 /// How often the log is rotated, about.
 const ROTATIONS: u64 = 6;
 /// Most kills: each costs a restart, and a thousand take a while.
