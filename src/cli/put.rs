@@ -110,9 +110,7 @@ pub(crate) fn run(args: &PutArgs) -> Result<Exit, Failure> {
     outcome
         .map_err(Failure::from)
         .and(closed)
-        .map_err(|failure| {
-            failure.with(format_args!("{durable} events of this run are durable"))
-        })?;
+        .map_err(|failure| failure.with(format_args!("durable events of this run: {durable}")))?;
     Ok(Exit::Done)
 }
 
@@ -145,8 +143,8 @@ impl From<PutFailure> for Failure {
                     return failure;
                 }
                 failure.with(format_args!(
-                    "whether the {events} events of the last transaction are durable is unknown; \
-                     all of them or none are, and opening the channel again tells"
+                    "whether the last transaction ({events} events) is durable too is unknown: all of it \
+                     is or nothing, and opening the channel again tells"
                 ))
             }
             PutFailure::Ack(error) => Failure::io("write to stdout, which --ack needs", &error),

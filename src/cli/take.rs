@@ -90,9 +90,7 @@ pub(crate) fn run(args: &TakeArgs) -> Result<Exit, Failure> {
         .map_err(Failure::from)
         .and(closed)
         .map_err(|failure| {
-            failure.with(format_args!(
-                "{taken} events were taken for good by this run"
-            ))
+            failure.with(format_args!("events taken for good by this run: {taken}"))
         })?;
     Ok(Exit::Done)
 }
@@ -112,10 +110,10 @@ impl From<TakeFailure> for Failure {
         match failure {
             TakeFailure::Take(error) => error.into(),
             TakeFailure::Write(events, error) => Failure::io("write to stdout", &error).with(
-                format_args!("the {events} events of the last transaction stay in the channel"),
+                format_args!("the last transaction was rolled back; its events ({events}) stay in the channel"),
             ),
             TakeFailure::Commit(events, error) => Failure::from(error).with(format_args!(
-                "the last {events} events were written to stdout and may come again"
+                "the last transaction ({events} events) was written to stdout and may come again"
             )),
         }
     }
