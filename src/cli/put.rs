@@ -66,6 +66,15 @@ impl PutArgs {
             .map_or(self.batch, |most| most.min(self.batch)) as usize
     }
 
+    /// What stderr says after an error, beside the error.
+    fn count(&self, events: u64) -> String {
+        match self.durability {
+            Durability::Sync => format!("durable events of this run: {events}"),
+            // After a failed sync the last of them may be gone with the next power cut.
+            _ => format!("committed events of this run, not all of them synced: {events}"),
+        }
+    }
+
     fn options(&self) -> ChannelOptions {
         let mut options = ChannelOptions::new().durability(self.durability);
         // The default bounds the memory of those who do not say what they want; who asks for more gets it.
@@ -92,7 +101,8 @@ impl PutArgs {
 pub(crate) fn run(args: &PutArgs) -> Result<Exit, Failure> {
     let input = out::stdin()?;
     let acks = if args.ack { Some(out::stdout()?) } else { None };
-    let channel = FileChannel::open(&args.directory, args.options())?;
+    let channel = FileChannel::open(&args.directory, args.options())
+        .map_err(|error| Failure::from(error).with(args.count(0)))?;
     let mut put = Put {
         channel: &channel,
         headers: args.headers.iter().cloned().collect(),
@@ -110,7 +120,7 @@ pub(crate) fn run(args: &PutArgs) -> Result<Exit, Failure> {
     outcome
         .map_err(Failure::from)
         .and(closed)
-        .map_err(|failure| failure.with(format_args!("durable events of this run: {durable}")))?;
+        .map_err(|failure| failure.with(args.count(durable)))?;
     Ok(Exit::Done)
 }
 
