@@ -267,10 +267,12 @@ impl Current {
         }
     }
 
-    /// Removes what is behind the committed length.
+    /// Removes what is behind the committed length, for good: it may have been synced, and once the next file
+    /// is on record nobody would cut this one again.
     fn cut(&mut self, committed: u64) -> Result<(), SinkError> {
         if self.dirty {
             let cut = self.file.set_len(committed);
+            let cut = cut.and_then(|()| self.file.sync_data());
             cut.map_err(|error| SinkError::io("cut", &self.path, error))?;
             self.dirty = false;
         }

@@ -255,6 +255,11 @@ impl TailedFile {
         std::mem::take(&mut self.restarted)
     }
 
+    /// Whether what is there is not what was read before.
+    pub(super) fn is_restarted(&self) -> bool {
+        self.restarted
+    }
+
     pub(super) fn offset(&self) -> u64 {
         self.offset
     }

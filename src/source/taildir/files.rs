@@ -149,7 +149,7 @@ impl Files {
         };
         match self.open(identity, found, path, Some(&at)) {
             // Its inode number belongs to a file nobody asked for.
-            Some(mut file) if file.take_restarted() => {
+            Some(file) if file.is_restarted() => {
                 self.say_gone(&at.path, at.offset, at.length.saturating_sub(at.offset));
                 self.forgotten.push(identity);
             }
