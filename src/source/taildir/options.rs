@@ -42,7 +42,8 @@ impl FileGroup {
 /// How to run a [`Taildir`](super::Taildir); defaults are Flume's where Flume has the option.
 #[derive(Clone, Debug)]
 pub struct TaildirOptions {
-    pub(super) groups: Vec<FileGroup>,
+    /// The files. One that matches several groups belongs to the first.
+    pub groups: Vec<FileGroup>,
     /// Most events in one transaction. Default: 100.
     pub batch_size: usize,
     /// Most batches read from one file before the others get their turn; a file that was rotated is read to
@@ -68,7 +69,7 @@ pub struct TaildirOptions {
 }
 
 impl TaildirOptions {
-    /// Defaults, for the files of `groups`. A file that matches several belongs to the first.
+    /// Defaults, for the files of `groups`.
     pub fn new(groups: Vec<FileGroup>) -> TaildirOptions {
         TaildirOptions {
             groups,
