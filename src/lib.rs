@@ -7,6 +7,7 @@ mod back_off;
 mod bytes;
 mod channel;
 mod event;
+mod log;
 mod shutdown;
 pub mod storage;
 mod sync;
@@ -22,7 +23,7 @@ pub use bytes::Bytes;
 pub use channel::{
     AckDurability, Channel, ChannelOptions, ChannelStats, CloseError, CommitError, Corruption,
     CursorError, Durability, EVENT_SIZE_MAX, FileChannel, InvalidOption, MemoryChannel, OpenError,
-    PutError, PutTransaction, ReadMode, SEGMENT_SIZE_MAX, SEGMENT_SIZE_MIN, Stopped,
+    PutError, PutTransaction, ReadMode, Recovery, SEGMENT_SIZE_MAX, SEGMENT_SIZE_MIN, Stopped,
     TRANSACTION_BYTES_MAX, TRANSACTION_EVENTS_MAX, TakeError, TakeTransaction,
 };
 pub use event::Event;

@@ -14,7 +14,7 @@ use std::time::Duration;
 pub use error::{
     CloseError, CommitError, Corruption, CursorError, OpenError, PutError, Stopped, TakeError,
 };
-pub use file::FileChannel;
+pub use file::{FileChannel, Recovery};
 pub use memory::MemoryChannel;
 pub use options::{
     AckDurability, ChannelOptions, Durability, EVENT_SIZE_MAX, InvalidOption, ReadMode,

@@ -1,0 +1,303 @@
+//! What a file channel is beneath its handles: the log, the queue it explains, and the commits that change both.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::codec::{encode_ack, encode_put};
+use super::queue::{Change, Queue};
+use super::tail::{Tail, TailRecord};
+use crate::channel::Stopped;
+use crate::channel::signal::Signal;
+use crate::channel::transaction::{Cursors, PutBatch};
+use crate::event::Event;
+use crate::log::{Appended, Groups, Kind, Log, Lsn, PendingRecord, View};
+use crate::storage::StorageError;
+use crate::sync::{Mutex, lock};
+
+/// Bytes one group may have at most, one record excepted: what waits behind a group waits for all of it.
+const GROUP_SIZE_MAX: u64 = 8 << 20;
+
+/// What everybody may see: the state at the end of the last group that counts.
+pub(crate) struct Shown {
+    pub(crate) queue: Queue,
+    pub(crate) tail: Tail,
+    /// Records before this may be read.
+    pub(crate) visible: Lsn,
+    /// Something was written since the last record that states a watermark and nothing else.
+    pub(crate) unwitnessed: bool,
+    pub(crate) counts: Counts,
+}
+
+/// Counts since the opening.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Counts {
+    pub(crate) events_put: u64,
+    pub(crate) events_taken: u64,
+    pub(crate) puts_committed: u64,
+    pub(crate) takes_committed: u64,
+}
+
+/// Why a commit was not taken.
+#[derive(Clone)]
+pub(crate) enum Ended {
+    Stopped(Stopped),
+    Closed,
+}
+
+/// One commit on its way to the log.
+pub(crate) struct Entry {
+    record: Option<PendingRecord>,
+    effect: Effect,
+    /// Its group is to be synced before it counts.
+    sync: bool,
+    refusal: Option<Arc<Refusal>>,
+}
+
+/// Where a commit that was refused for want of disk space leaves what it held.
+#[derive(Default)]
+pub(crate) struct Refusal(Mutex<Option<Effect>>);
+
+impl Refusal {
+    pub(crate) fn take(&self) -> Option<Effect> {
+        lock(&self.0).take()
+    }
+}
+
+/// What a commit does when it counts.
+pub(crate) enum Effect {
+    Put { events: Vec<Event>, size: u64, cursors: Cursors },
+    Ack(Acks),
+    Nothing,
+}
+
+/// Acknowledgements of one or more take transactions.
+#[derive(Default)]
+pub(crate) struct Acks {
+    /// Ascending, not touching.
+    pub(crate) ranges: Vec<Range<u64>>,
+    pub(crate) events: u64,
+    pub(crate) size: u64,
+    pub(crate) cursors: Cursors,
+    pub(crate) transactions: u64,
+}
+
+impl Entry {
+    pub(crate) fn put(batch: PutBatch, sync: bool, refusal: &Arc<Refusal>) -> Entry {
+        let PutBatch { events, size, cursors } = batch;
+        let record = Some(encode_put(&events, size, &cursors));
+        let effect = Effect::Put { events, size, cursors };
+        Entry { record, effect, sync, refusal: Some(Arc::clone(refusal)) }
+    }
+
+    pub(crate) fn ack(acks: Acks, sync: bool, refusal: &Arc<Refusal>) -> Entry {
+        let record = Some(encode_ack(&acks.ranges, acks.size, &acks.cursors));
+        Entry { record, effect: Effect::Ack(acks), sync, refusal: Some(Arc::clone(refusal)) }
+    }
+
+    /// A record that says nothing but what its header says.
+    pub(crate) fn bare(kind: Kind) -> Entry {
+        let record = Some(PendingRecord::new(kind, 0, |_| {}));
+        Entry { record, effect: Effect::Nothing, sync: true, refusal: None }
+    }
+
+    /// No record: only a sync of all that was written before.
+    pub(crate) fn sync_only() -> Entry {
+        Entry { record: None, effect: Effect::Nothing, sync: true, refusal: None }
+    }
+
+    /// The events of a put that was not taken.
+    pub(crate) fn into_events(self) -> Vec<Event> {
+        match self.effect {
+            Effect::Put { events, .. } => events,
+            Effect::Ack(_) | Effect::Nothing => Vec::new(),
+        }
+    }
+
+    fn size(&self) -> u64 {
+        self.record.as_ref().map_or(0, PendingRecord::size)
+    }
+
+    fn is_put(&self) -> bool {
+        matches!(self.effect, Effect::Put { .. })
+    }
+
+    /// Sequences the record uses up.
+    fn events(&self) -> u64 {
+        match &self.effect {
+            Effect::Put { events, .. } => events.len() as u64,
+            Effect::Ack(_) | Effect::Nothing => 0,
+        }
+    }
+}
+
+/// Entries that were written together.
+pub(crate) struct Group {
+    entries: Vec<Entry>,
+    appended: Appended,
+    sync: bool,
+}
+
+/// Log and queue, and how a group of commits changes them.
+pub(crate) struct Core {
+    pub(crate) log: Arc<Log>,
+    pub(crate) shown: Mutex<Shown>,
+    pub(crate) news: Signal,
+}
+
+impl Core {
+    pub(crate) fn new(log: Log, queue: Queue, end: Lsn, memory_tail: u64) -> Core {
+        let shown = Shown {
+            queue,
+            tail: Tail::new(memory_tail, end),
+            visible: end,
+            unwitnessed: false,
+            counts: Counts::default(),
+        };
+        Core { log: Arc::new(log), shown: Mutex::new(shown), news: Signal::new() }
+    }
+
+    /// Calls `act` with the present state.
+    pub(crate) fn with_view<T>(&self, act: impl FnOnce(&View<'_>) -> T) -> T {
+        let (upper, lsn, next_sequence, acked) = {
+            let shown = lock(&self.shown);
+            let queue = &shown.queue;
+            (queue.encode(), shown.visible, queue.next_sequence(), queue.acked().clone())
+        };
+        let is_done = |sequences: Range<u64>| acked.contains_all(sequences);
+        act(&View { upper, lsn, next_sequence, is_done: &is_done })
+    }
+
+    /// Makes room by all means there are; false when there are none.
+    fn find_room(&self, entry: &Entry) -> Result<bool, StorageError> {
+        let usable = || !entry.is_put() || self.log.accepts_puts();
+        if usable() && self.log.fits(0, entry.size()) {
+            return Ok(true);
+        }
+        if usable() && self.with_view(|view| self.log.roll(entry.size(), entry.is_put(), view))? {
+            return Ok(usable());
+        }
+        // The disk is full. What can be given back is given back, then once more.
+        let end = self.log.end_group(0);
+        self.log.sync(&end)?;
+        self.log.raise_watermark(end.end);
+        self.with_view(|view| self.log.regain(view))?;
+        if !usable() {
+            return Ok(false);
+        }
+        if self.log.fits(0, entry.size()) {
+            return Ok(true);
+        }
+        Ok(self.with_view(|view| self.log.roll(entry.size(), entry.is_put(), view))? && usable())
+    }
+
+    fn apply_entry(&self, shown: &mut Shown, entry: Entry, lsn: Lsn, end: Lsn, sequence: u64) {
+        shown.unwitnessed |= !matches!(entry.effect, Effect::Nothing);
+        let fits = "the log gave this record the next sequence, and acks only what was delivered";
+        match entry.effect {
+            Effect::Put { events, size, cursors } => {
+                let count = events.len() as u64;
+                let (first_sequence, cursors) = (sequence, &cursors);
+                let change = Change::Put { first_sequence, events: count, bytes: size, cursors };
+                shown.queue.apply(&change).expect(fits);
+                shown.counts.events_put += count;
+                shown.counts.puts_committed += 1;
+                shown.tail.push(TailRecord::new(lsn, end, sequence, events, size));
+            }
+            Effect::Ack(acks) => {
+                let (ranges, bytes, cursors) = (&acks.ranges, acks.size, &acks.cursors);
+                shown.queue.apply(&Change::Ack { ranges, bytes, cursors }).expect(fits);
+                shown.counts.events_taken += acks.events;
+                shown.counts.takes_committed += acks.transactions;
+            }
+            Effect::Nothing => {}
+        }
+    }
+}
+
+impl Groups for Core {
+    type Entry = Entry;
+    type Group = Group;
+    type Error = Ended;
+
+    fn fits(&self, entries: &VecDeque<Entry>) -> usize {
+        let accepts_puts = self.log.accepts_puts();
+        let mut total = 0;
+        let mut count = 0;
+        for entry in entries {
+            let refused = entry.is_put() && !accepts_puts;
+            let too_much = count > 0 && total + entry.size() > GROUP_SIZE_MAX;
+            if refused || too_much || !self.log.fits(total, entry.size()) {
+                break;
+            }
+            total += entry.size();
+            count += 1;
+        }
+        count
+    }
+
+    fn make_room(&self, entry: &Entry) -> Result<bool, Ended> {
+        self.find_room(entry).map_err(Ended::from)
+    }
+
+    fn refuse(&self, entry: Entry) {
+        if let Some(refusal) = entry.refusal {
+            *lock(&refusal.0) = Some(entry.effect);
+        }
+    }
+
+    fn write(&self, mut entries: Vec<Entry>, lane: usize) -> Result<Group, Ended> {
+        let sync = entries.iter().any(|entry| entry.sync);
+        let mut records = Vec::with_capacity(entries.len());
+        for entry in &mut entries {
+            let events = entry.events();
+            records.extend(entry.record.as_mut().map(|record| (record, events)));
+        }
+        let appended = match records.is_empty() {
+            true => self.log.end_group(lane),
+            false => self.log.append(records.into_iter(), lane)?,
+        };
+        Ok(Group { entries, appended, sync })
+    }
+
+    fn sync(&self, group: &Group) -> Result<(), Ended> {
+        if group.sync {
+            self.log.sync(&group.appended)?;
+        }
+        Ok(())
+    }
+
+    fn apply(&self, group: Group) {
+        // First the watermark: who sees the new state may rely on its being synced.
+        if group.sync {
+            self.log.raise_watermark(group.appended.end);
+        }
+        let mut places = group.appended.places.into_iter();
+        let mut shown = lock(&self.shown);
+        for entry in group.entries {
+            let place = entry.record.is_some().then(|| places.next()).flatten();
+            if let Some((lsn, sequence)) = place {
+                let end = lsn.plus(entry.size());
+                self.apply_entry(&mut shown, entry, lsn, end, sequence);
+            }
+        }
+        shown.visible = shown.visible.max(group.appended.end);
+        drop(shown);
+        self.news.raise();
+    }
+
+    fn broken(&self) -> Ended {
+        let kind = std::io::Error::other("a thread panicked while it was writing the log");
+        Ended::from(self.log.error("write", kind))
+    }
+
+    fn closed(&self) -> Ended {
+        Ended::Closed
+    }
+}
+
+impl From<StorageError> for Ended {
+    fn from(error: StorageError) -> Ended {
+        Ended::Stopped(Stopped { cause: Arc::new(error) })
+    }
+}

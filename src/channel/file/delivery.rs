@@ -1,0 +1,188 @@
+//! The way out: events in the order of their sequences, each on loan to one take transaction.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::codec::{Events, decode_put_head};
+use super::core::Shown;
+use super::ranges::RangeSet;
+use super::tail::{Lookup, TailRecord};
+use crate::channel::Corruption;
+use crate::channel::transaction::Taken;
+use crate::event::Event;
+use crate::log::{Damage, Flaw, Kind, LogError, LogReader, Lsn};
+use crate::sync::{Mutex, lock};
+
+/// Where consumers are in the log. All consumers share it, behind one lock.
+pub(crate) struct Delivery {
+    reader: LogReader,
+    /// The record after the one being delivered begins at or after this.
+    position: Lsn,
+    /// The sequence the next record read must begin with, but for acknowledged ones before it.
+    sequence: u64,
+    /// What was acknowledged before the opening. Nothing at or above [`Delivery::sequence`] has been since.
+    acked: RangeSet,
+    current: Option<Current>,
+    /// Given back by rollbacks. All of them were delivered before, so they come before anything else.
+    returned: BTreeMap<u64, Event>,
+    lent: u64,
+}
+
+/// The record being delivered.
+struct Current {
+    next_sequence: u64,
+    events: Source,
+}
+
+enum Source {
+    Memory { record: Arc<TailRecord>, index: usize },
+    Log(Events),
+}
+
+impl Delivery {
+    pub(crate) fn new(reader: LogReader, from: (Lsn, u64), acked: RangeSet) -> Delivery {
+        Delivery {
+            reader,
+            position: from.0,
+            sequence: from.1,
+            acked,
+            current: None,
+            returned: BTreeMap::new(),
+            lent: 0,
+        }
+    }
+
+    /// Lends the next event. After an error everything is as before.
+    pub(crate) fn take(&mut self, shown: &Mutex<Shown>) -> Result<Option<Taken>, LogError> {
+        if let Some((sequence, event)) = self.returned.pop_first() {
+            self.lent += 1;
+            return Ok(Some(Taken { sequence, event }));
+        }
+        loop {
+            while let Some((sequence, event)) = self.next_of_current()? {
+                if sequence >= self.acked.end() || !self.acked.contains_all(sequence..sequence + 1) {
+                    self.lent += 1;
+                    return Ok(Some(Taken { sequence, event }));
+                }
+            }
+            if !self.advance(shown)? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Whether [`Delivery::take`] would lend an event, as far as can be told without reading.
+    pub(crate) fn has_next(&self, shown: &Mutex<Shown>) -> bool {
+        let next = self.current.as_ref().map_or(self.sequence, |current| current.next_sequence);
+        !self.returned.is_empty()
+            || self.acked.next_absent(next) < lock(shown).queue.next_sequence()
+    }
+
+    /// Puts lent events back.
+    pub(crate) fn give_back(&mut self, taken: Vec<Taken>) {
+        self.lent -= taken.len() as u64;
+        self.returned.extend(taken.into_iter().map(|taken| (taken.sequence, taken.event)));
+    }
+
+    /// Forgets that `count` events are lent: they are gone for good, or in doubt until the next opening.
+    pub(crate) fn settle(&mut self, count: u64) {
+        self.lent -= count;
+    }
+
+    /// Events on loan.
+    pub(crate) fn lent(&self) -> u64 {
+        self.lent
+    }
+
+    fn next_of_current(&mut self) -> Result<Option<(u64, Event)>, LogError> {
+        let Some(current) = &mut self.current else { return Ok(None) };
+        let event = match &mut current.events {
+            Source::Memory { record, index } => {
+                *index += 1;
+                record.events.get(*index - 1).cloned()
+            }
+            Source::Log(events) => events.next().map_err(|malformed| {
+                let sequences = Some(current.next_sequence..current.next_sequence + 1);
+                let flaw = Flaw::new("a well-formed event", malformed.0);
+                Damage { file: "the log".into(), offset: self.position.0, flaw, sequences }
+            })?,
+        };
+        let sequence = current.next_sequence;
+        match event {
+            Some(event) => {
+                current.next_sequence += 1;
+                Ok(Some((sequence, event)))
+            }
+            None => {
+                self.current = None;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Goes on to the next put record; false when there is none yet.
+    fn advance(&mut self, shown: &Mutex<Shown>) -> Result<bool, LogError> {
+        let visible = {
+            let mut shown = lock(shown);
+            match shown.tail.advance(self.position) {
+                Lookup::Nothing => return Ok(false),
+                Lookup::Record(record) => {
+                    shown.queue.mark(record.lsn, record.first_sequence);
+                    drop(shown);
+                    self.enter_memory(record);
+                    return Ok(true);
+                }
+                Lookup::Older => shown.visible,
+            }
+        };
+        loop {
+            let Some(found) = self.reader.next(self.position, visible)? else { return Ok(false) };
+            let header = found.header;
+            if header.kind != Kind::Put {
+                self.position = header.end();
+                continue;
+            }
+            let malformed = |flaw: Flaw| Damage {
+                file: "the log".into(),
+                offset: header.lsn.0,
+                flaw,
+                sequences: Some(self.sequence..header.sequence.max(self.sequence)),
+            };
+            // A segment that is passed over held acknowledged events only; anything else is a loss.
+            let skipped = self.sequence..header.sequence;
+            if header.sequence < self.sequence || !self.acked.contains_all(skipped) {
+                let expected = format!("the record of sequence {}", self.sequence);
+                let found = format!("the one of sequence {}", header.sequence);
+                return Err(malformed(Flaw::new(expected, found)).into());
+            }
+            let head = decode_put_head(&found.payload)
+                .map_err(|error| malformed(Flaw::new("a well-formed put", error.0)))?;
+            self.position = header.end();
+            self.sequence = header.sequence + head.count;
+            let events = Source::Log(Events::new(found.payload, &head));
+            self.current = Some(Current { next_sequence: header.sequence, events });
+            lock(shown).queue.mark(header.lsn, header.sequence);
+            return Ok(true);
+        }
+    }
+
+    fn enter_memory(&mut self, record: Arc<TailRecord>) {
+        self.reader.release();
+        self.position = record.end;
+        self.sequence = record.first_sequence + record.events.len() as u64;
+        let next_sequence = record.first_sequence;
+        self.current = Some(Current { next_sequence, events: Source::Memory { record, index: 0 } });
+    }
+}
+
+impl From<Damage> for Corruption {
+    fn from(damage: Damage) -> Corruption {
+        Corruption {
+            file: damage.file,
+            offset: damage.offset,
+            expected: damage.flaw.expected,
+            found: damage.flaw.found,
+            sequences: damage.sequences,
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! The file channel beneath its transactions: room, commits, loans, and what is done at intervals.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::core::{Acks, Core, Effect, Ended, Entry, Refusal as NoRoom};
+use super::delivery::Delivery;
+use crate::channel::options::{AckDurability, ChannelOptions, Durability};
+use crate::channel::room::Room;
+use crate::channel::transaction::{Backend, PutBatch, Refusal, TakeBatch, Taken};
+use crate::channel::{CloseError, CommitError, Stopped, TakeError};
+use crate::log::{GroupCommit, Kind, LogError};
+use crate::storage::Lock;
+use crate::sync::{Mutex, lock};
+
+/// Lazy acks are committed at once when they have come to this many ranges.
+const LAZY_RANGES_MAX: usize = 1024;
+
+pub(crate) struct Inner {
+    pub(super) options: ChannelOptions,
+    pub(super) commit: GroupCommit<Core>,
+    pub(super) delivery: Mutex<Delivery>,
+    room: Room,
+    /// Acks that wait for the next commit.
+    lazy: Mutex<Acks>,
+    closed: AtomicBool,
+    /// Excludes other owners for as long as anything can write.
+    _lock: Box<dyn Lock>,
+}
+
+impl Inner {
+    pub(super) fn new(
+        options: ChannelOptions,
+        core: Core,
+        delivery: Delivery,
+        owner: Box<dyn Lock>,
+    ) -> Inner {
+        let (events, bytes) = {
+            let shown = lock(&core.shown);
+            (shown.queue.events(), shown.queue.bytes())
+        };
+        let room = Room::new(options.capacity_events, options.capacity_bytes, events, bytes);
+        Inner {
+            options,
+            commit: GroupCommit::new(core),
+            delivery: Mutex::new(delivery),
+            room,
+            lazy: Mutex::default(),
+            closed: AtomicBool::new(false),
+            _lock: owner,
+        }
+    }
+
+    pub(super) fn core(&self) -> &Core {
+        self.commit.groups()
+    }
+
+    /// Why nothing can be done any more, if so.
+    pub(super) fn ended(&self) -> Option<Ended> {
+        if self.closed.load(Ordering::Acquire) {
+            return Some(Ended::Closed);
+        }
+        self.commit.failure()
+    }
+
+    /// Stops the channel for good, and wakes everybody who waits for anything.
+    fn stop(&self, stopped: &Stopped) {
+        self.commit.fail(Ended::Stopped(stopped.clone()));
+        self.room.stop(stopped.clone());
+        self.core().news.raise();
+    }
+
+    /// Notes an error that ended a commit.
+    fn note(&self, ended: &Ended) {
+        if let Ended::Stopped(stopped) = ended {
+            self.stop(stopped);
+        }
+    }
+
+    /// Hands the waiting lazy acks to the next group.
+    fn send_lazy(&self) {
+        let acks = {
+            let mut lazy = lock(&self.lazy);
+            if lazy.transactions == 0 {
+                return;
+            }
+            std::mem::take(&mut *lazy)
+        };
+        let refusal = Arc::new(NoRoom::default());
+        let entry = Entry::ack(acks, self.lazy_needs_sync(), &refusal);
+        if let Err(rejected) = self.commit.submit(entry) {
+            self.note(&rejected.error);
+        }
+    }
+
+    /// Under lazy puts a lazy ack is not worth a sync of its own.
+    fn lazy_needs_sync(&self) -> bool {
+        self.options.durability == Durability::Sync
+    }
+
+    /// Commits the waiting lazy acks now.
+    pub(super) fn push_lazy(&self) -> Result<(), CloseError> {
+        self.send_lazy();
+        self.commit.push().map_err(|ended| self.close_error(ended))
+    }
+
+    /// Makes everything durable that was committed.
+    pub(super) fn sync(&self) -> Result<(), CloseError> {
+        self.send_lazy();
+        self.run(Entry::sync_only())
+    }
+
+    /// As [`Inner::sync`], unless all is durable already.
+    pub(super) fn sync_if_needed(&self) -> Result<(), CloseError> {
+        let visible = lock(&self.core().shown).visible;
+        if self.core().log.watermark() < visible { self.sync() } else { Ok(()) }
+    }
+
+    /// Writes a record whose only purpose is to witness that everything before it was synced.
+    pub(super) fn witness(&self) -> Result<(), CloseError> {
+        lock(&self.core().shown).unwitnessed = false;
+        self.run(Entry::bare(Kind::Watermark))
+    }
+
+    /// Stores the queue's state aside, and gives segments back that nothing needs.
+    pub(super) fn checkpoint(&self) -> Result<(), CloseError> {
+        self.core().with_view(|view| {
+            if self.core().log.watermark() < view.lsn {
+                self.run(Entry::sync_only())?;
+            }
+            self.core().log.checkpoint(view).map_err(|error| self.close_error(Ended::from(error)))
+        })
+    }
+
+    fn run(&self, entry: Entry) -> Result<(), CloseError> {
+        self.commit.commit(entry).map_err(|rejected| self.close_error(rejected.error))
+    }
+
+    fn close_error(&self, ended: Ended) -> CloseError {
+        self.note(&ended);
+        match ended {
+            Ended::Stopped(stopped) => CloseError::Stopped(stopped),
+            Ended::Closed => CloseError::Closed,
+        }
+    }
+
+    pub(super) fn close(&self) -> Result<(), CloseError> {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return Err(CloseError::Closed);
+        }
+        self.room.close();
+        self.core().news.raise();
+        self.send_lazy();
+        self.commit
+            .close(Entry::bare(Kind::Close))
+            .map_err(|ended| self.close_error(ended))?;
+        let core = self.core();
+        core.with_view(|view| core.log.close(view))
+            .map_err(|error| self.close_error(Ended::from(error)))
+    }
+
+    /// What a commit that was refused for want of disk space comes back as.
+    fn refused(&self, effect: Effect) -> CommitError {
+        match effect {
+            Effect::Put { events, .. } => CommitError::NoSpace(events),
+            Effect::Ack(_) | Effect::Nothing => CommitError::NoSpace(Vec::new()),
+        }
+    }
+}
+
+impl Backend for Inner {
+    fn transaction_events(&self) -> usize {
+        self.options.transaction_events
+    }
+
+    fn transaction_bytes(&self) -> u64 {
+        self.options.transaction_bytes
+    }
+
+    fn reserve(&self, size: u64) -> Result<(), Refusal> {
+        self.room.reserve(size, self.options.put_wait)
+    }
+
+    fn release(&self, events: u64, size: u64) {
+        self.room.release(events, size);
+    }
+
+    fn commit_put(&self, batch: PutBatch) -> Result<(), CommitError> {
+        self.send_lazy();
+        let sync = self.options.durability == Durability::Sync;
+        let refusal = Arc::new(NoRoom::default());
+        let result = self.commit.commit(Entry::put(batch, sync, &refusal));
+        if let Err(rejected) = result {
+            self.note(&rejected.error);
+            return Err(match rejected.error {
+                Ended::Stopped(stopped) => CommitError::Stopped(stopped),
+                Ended::Closed => {
+                    let events = rejected.entry.map(Entry::into_events).unwrap_or_default();
+                    CommitError::Closed(events)
+                }
+            });
+        }
+        match refusal.take() {
+            None => Ok(()),
+            Some(effect) => Err(self.refused(effect)),
+        }
+    }
+
+    fn take(&self) -> Result<Option<Taken>, TakeError> {
+        match self.ended() {
+            Some(Ended::Stopped(stopped)) => return Err(TakeError::Stopped(stopped)),
+            Some(Ended::Closed) => return Err(TakeError::Closed),
+            None => {}
+        }
+        let taken = lock(&self.delivery).take(&self.core().shown);
+        taken.map_err(|error| match error {
+            LogError::Damaged(damage) => TakeError::Corrupt(damage.into()),
+            LogError::Storage(error) => TakeError::Storage(error),
+            LogError::Absent(_) | LogError::Unsupported { .. } => {
+                unreachable!("reading an open log meets damage or I/O errors only")
+            }
+        })
+    }
+
+    fn commit_take(&self, batch: TakeBatch) -> Result<(), CommitError> {
+        let (events, size) = (batch.taken.len() as u64, batch.size);
+        let acks = acks_of(&batch);
+        if let AckDurability::Lazy(_) = self.options.ack_durability {
+            return self.commit_lazily(acks, batch);
+        }
+        let refusal = Arc::new(NoRoom::default());
+        if let Err(rejected) = self.commit.commit(Entry::ack(acks, true, &refusal)) {
+            self.note(&rejected.error);
+            return Err(match rejected.error {
+                Ended::Stopped(stopped) => {
+                    // In doubt: reopening tells. Handing the events out again would be wrong.
+                    lock(&self.delivery).settle(events);
+                    CommitError::Stopped(stopped)
+                }
+                Ended::Closed => {
+                    self.give_back(batch.taken);
+                    CommitError::Closed(Vec::new())
+                }
+            });
+        }
+        if let Some(effect) = refusal.take() {
+            self.give_back(batch.taken);
+            return Err(self.refused(effect));
+        }
+        lock(&self.delivery).settle(events);
+        self.room.release(events, size);
+        Ok(())
+    }
+
+    fn give_back(&self, taken: Vec<Taken>) {
+        lock(&self.delivery).give_back(taken);
+        self.core().news.raise();
+    }
+}
+
+impl Inner {
+    fn commit_lazily(&self, acks: Acks, batch: TakeBatch) -> Result<(), CommitError> {
+        if let Some(ended) = self.ended() {
+            return Err(match ended {
+                Ended::Stopped(stopped) => CommitError::Stopped(stopped),
+                Ended::Closed => {
+                    self.give_back(batch.taken);
+                    CommitError::Closed(Vec::new())
+                }
+            });
+        }
+        let (events, size) = (acks.events, acks.size);
+        let many = {
+            let mut lazy = lock(&self.lazy);
+            lazy.merge(acks);
+            lazy.ranges.len() >= LAZY_RANGES_MAX
+        };
+        lock(&self.delivery).settle(events);
+        self.room.release(events, size);
+        if many {
+            self.send_lazy();
+            self.commit.push().map_err(|ended| match ended {
+                Ended::Stopped(stopped) => CommitError::Stopped(stopped),
+                Ended::Closed => CommitError::Closed(Vec::new()),
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn acks_of(batch: &TakeBatch) -> Acks {
+    let mut sequences: Vec<u64> = batch.taken.iter().map(|taken| taken.sequence).collect();
+    sequences.sort_unstable();
+    let mut acks = Acks {
+        events: sequences.len() as u64,
+        size: batch.size,
+        cursors: batch.cursors.clone(),
+        transactions: 1,
+        ..Acks::default()
+    };
+    for sequence in sequences {
+        match acks.ranges.last_mut() {
+            Some(last) if last.end == sequence => last.end += 1,
+            _ => acks.ranges.push(sequence..sequence + 1),
+        }
+    }
+    acks
+}
+
+impl Acks {
+    /// Adds the acks of other transactions, which happened later.
+    fn merge(&mut self, later: Acks) {
+        self.events += later.events;
+        self.size += later.size;
+        self.transactions += later.transactions;
+        self.cursors.extend(later.cursors);
+        self.ranges.extend(later.ranges);
+        self.ranges.sort_unstable_by_key(|range| range.start);
+        self.ranges.dedup_by(|later, earlier| {
+            let touch = earlier.end == later.start;
+            if touch {
+                earlier.end = later.end;
+            }
+            touch
+        });
+    }
+}

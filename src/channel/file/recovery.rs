@@ -1,0 +1,162 @@
+//! Opening: the lock, the survey of the log, and a channel made of what it found.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::core::Core;
+use super::delivery::Delivery;
+use super::inner::Inner;
+use super::queue::Queue;
+use crate::channel::{ChannelOptions, OpenError, ReadMode};
+use crate::log::{Directory, End, LOCK, Log, LogError, LogOptions, LogReader, Lsn, Opened, View, survey};
+use crate::storage::{Access, Lock, Storage, StorageError, read_full_at};
+
+/// What opening a channel found.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Recovery {
+    /// The channel's directory.
+    pub location: String,
+    /// Whether the channel is new.
+    pub created: bool,
+    /// Whether it had been closed in good order.
+    pub clean: bool,
+    /// Bytes of log that were read after the checkpoint.
+    pub replayed_bytes: u64,
+}
+
+/// Bytes an ack record needs beside its ranges.
+const ACK_OVERHEAD: u64 = 4096;
+
+/// How often, and how far apart, the lock is tried: who only looks at a channel holds it for a moment.
+const LOCK_TRIES: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
+/// Takes the lock, or says who has it.
+pub(crate) fn lock_channel(
+    storage: &Arc<dyn Storage>,
+    create: bool,
+) -> Result<Box<dyn Lock>, OpenError> {
+    for turn in 1..=LOCK_TRIES {
+        match storage.lock(LOCK, create) {
+            Ok(lock) => return Ok(lock),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                if turn < LOCK_TRIES {
+                    pause();
+                }
+            }
+            Err(error) => {
+                return Err(StorageError::new(&**storage, LOCK, "lock", error).into());
+            }
+        }
+    }
+    Err(OpenError::InUse { path: storage.location(), owner: owner_note(&**storage) })
+}
+
+#[allow(clippy::disallowed_methods, reason = "the only wait on another process, and it is bounded")]
+fn pause() {
+    std::thread::sleep(LOCK_PAUSE);
+}
+
+/// What the lock's holder wrote into it.
+fn owner_note(storage: &dyn Storage) -> Option<String> {
+    let file = storage.open(LOCK, Access::Read).ok()?;
+    let mut note = [0; 64];
+    let count = read_full_at(&*file, &mut note, 0).ok()?;
+    let note = String::from_utf8_lossy(&note[..count]).trim().to_string();
+    (!note.is_empty()).then_some(note)
+}
+
+/// Opens the channel in `storage`.
+pub(super) fn open(
+    storage: Arc<dyn Storage>,
+    options: ChannelOptions,
+) -> Result<(Inner, Recovery), OpenError> {
+    let directory = Directory { storage: Arc::clone(&storage) };
+    refuse_other_places(&directory, &options)?;
+    let lock = lock_channel(&storage, true)?;
+    // A note that cannot be written (a full disk) costs an error text a name, nothing else.
+    let _ = lock.write_note(&format!("pid {}", std::process::id()));
+    let log_options = LogOptions {
+        segment_size: options.segment_size,
+        ack_size_max: ACK_OVERHEAD + 16 * options.transaction_events as u64,
+    };
+    let location = storage.location();
+    let mut queue = Queue::default();
+    let (opened, recovery) = match survey(&directory, &mut queue) {
+        Ok(survey) => {
+            queue.settle();
+            let end = survey.tail.as_ref().map_or(Lsn(0), |tail| tail.end());
+            let acked = queue.acked().clone();
+            let view = View {
+                upper: queue.encode(),
+                lsn: end,
+                next_sequence: queue.next_sequence(),
+                is_done: &|sequences| acked.contains_all(sequences),
+            };
+            let recovery = Recovery {
+                location,
+                created: survey.end == End::Unborn,
+                clean: survey.end == End::Clean,
+                replayed_bytes: survey.replayed_bytes,
+            };
+            (Log::open(directory.clone(), &log_options, &survey, &view), recovery)
+        }
+        Err(LogError::Absent(_)) if options.create => {
+            let upper = queue.encode();
+            let recovery =
+                Recovery { location, created: true, clean: true, replayed_bytes: 0 };
+            (Log::create(directory.clone(), &log_options, upper), recovery)
+        }
+        Err(error) => return Err(open_error(&directory, error)),
+    };
+    let log = match opened.map_err(|error| open_error(&directory, error))? {
+        Opened::Ready(log) => log,
+        Opened::NoSpace => {
+            let error = ErrorKind::StorageFull.into();
+            return Err(directory.error("", "allocate a segment in", error).into());
+        }
+    };
+    let end = log.end();
+    let core = Core::new(log, queue, end, options.memory_tail);
+    let reader = LogReader::new(Arc::clone(&core.log), options.read_mode == ReadMode::Map);
+    let delivery = {
+        let shown = crate::sync::lock(&core.shown);
+        Delivery::new(reader, shown.queue.read_from(), shown.queue.acked().clone())
+    };
+    Ok((Inner::new(options, core, delivery, lock), recovery))
+}
+
+/// A directory that is no channel is told before anything is written into it.
+fn refuse_other_places(directory: &Directory, options: &ChannelOptions) -> Result<(), OpenError> {
+    let listing = directory.list()?;
+    if listing.slots || !listing.segments.is_empty() {
+        return Ok(());
+    }
+    let path = directory.storage.location();
+    match listing.foreign.first() {
+        Some(name) => {
+            let reason = format!(
+                "it holds other files (such as \"{name}\"); choose an empty or a new directory"
+            );
+            Err(OpenError::NotAChannel { path, reason })
+        }
+        None if !options.create => {
+            Err(OpenError::NotAChannel { path, reason: "the directory is empty".into() })
+        }
+        None => Ok(()),
+    }
+}
+
+pub(crate) fn open_error(directory: &Directory, error: LogError) -> OpenError {
+    let path = directory.storage.location();
+    match error {
+        LogError::Absent(reason) => OpenError::NotAChannel { path, reason },
+        LogError::Unsupported { file, reason } => {
+            OpenError::Unsupported { file: format!("{path}/{file}"), reason }
+        }
+        LogError::Damaged(damage) => OpenError::Corrupt(damage.into()),
+        LogError::Storage(error) => OpenError::Storage(error),
+    }
+}

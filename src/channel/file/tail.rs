@@ -1,0 +1,117 @@
+//! Recently committed puts, kept in memory so that a consumer that keeps up does not read the disk.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::event::Event;
+use crate::log::Lsn;
+
+/// What an event costs in memory beside its bytes.
+const EVENT_COST: u64 = 64;
+
+/// A put record in memory.
+pub(crate) struct TailRecord {
+    pub(crate) lsn: Lsn,
+    pub(crate) end: Lsn,
+    pub(crate) first_sequence: u64,
+    pub(crate) events: Vec<Event>,
+    cost: u64,
+}
+
+impl TailRecord {
+    pub(crate) fn new(lsn: Lsn, end: Lsn, first_sequence: u64, events: Vec<Event>, size: u64) -> Self {
+        let cost = size + events.len() as u64 * EVENT_COST;
+        TailRecord { lsn, end, first_sequence, events, cost }
+    }
+}
+
+/// All put records from some position on, as far as they fit into a limit.
+pub(crate) struct Tail {
+    records: VecDeque<Arc<TailRecord>>,
+    cost: u64,
+    limit: u64,
+    /// Every put record at or after this position is in `records`.
+    covered_from: Lsn,
+}
+
+/// What the tail knows about a position.
+pub(crate) enum Lookup {
+    /// The first put record at or after it.
+    Record(Arc<TailRecord>),
+    /// There is no put record after it.
+    Nothing,
+    /// The position is too old: read the log.
+    Older,
+}
+
+impl Tail {
+    /// A tail that is empty, at the end of the log.
+    pub(crate) fn new(limit: u64, end: Lsn) -> Tail {
+        Tail { records: VecDeque::new(), cost: 0, limit, covered_from: end }
+    }
+
+    /// Adds the newest record, at the expense of the oldest ones.
+    pub(crate) fn push(&mut self, record: TailRecord) {
+        self.cost += record.cost;
+        self.records.push_back(Arc::new(record));
+        while self.cost > self.limit {
+            let Some(oldest) = self.records.pop_front() else { break };
+            self.cost -= oldest.cost;
+            self.covered_from = oldest.end;
+        }
+    }
+
+    /// Forgets what lies before `position`, where the only reader now is, and looks there.
+    pub(crate) fn advance(&mut self, position: Lsn) -> Lookup {
+        while let Some(oldest) = self.records.front().filter(|record| record.lsn < position) {
+            self.cost -= oldest.cost;
+            self.covered_from = oldest.end;
+            self.records.pop_front();
+        }
+        if position < self.covered_from {
+            return Lookup::Older;
+        }
+        match self.records.front() {
+            Some(record) => Lookup::Record(Arc::clone(record)),
+            None => Lookup::Nothing,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(lsn: u64, size: u64) -> TailRecord {
+        TailRecord::new(Lsn(lsn), Lsn(lsn + 10), lsn, Vec::new(), size)
+    }
+
+    fn found(lookup: Lookup) -> Option<u64> {
+        match lookup {
+            Lookup::Record(record) => Some(record.lsn.0),
+            Lookup::Nothing => None,
+            Lookup::Older => Some(u64::MAX),
+        }
+    }
+
+    #[test]
+    fn i9_the_oldest_records_make_room() {
+        let mut tail = Tail::new(100, Lsn(0));
+        for index in 0..5 {
+            tail.push(record(index * 10, 40));
+        }
+        assert_eq!(found(tail.advance(Lsn(20))), Some(u64::MAX), "20 was dropped");
+        assert_eq!(found(tail.advance(Lsn(30))), Some(30));
+        assert_eq!(found(tail.advance(Lsn(40))), Some(40));
+        assert_eq!(found(tail.advance(Lsn(50))), None);
+        assert_eq!(tail.cost, 0);
+    }
+
+    #[test]
+    fn a_record_above_the_limit_is_left_to_the_disk() {
+        let mut tail = Tail::new(100, Lsn(0));
+        tail.push(record(0, 101));
+        assert_eq!(found(tail.advance(Lsn(0))), Some(u64::MAX));
+        assert_eq!(found(tail.advance(Lsn(10))), None);
+    }
+}

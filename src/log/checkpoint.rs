@@ -1,0 +1,224 @@
+//! The state of the log and of whatever is built on it, at an Lsn: as the payload of the state record that
+//! begins every segment, and in two slots beside the log, written in turn. Pure; the prose twin is
+//! `docs/FORMAT.md`.
+//!
+//! A slot shortens replay and, because both name the tail segment before anything in it is acknowledged,
+//! makes a lost tail noticeable. Losing one slot costs nothing; losing both, the replay of one segment, since
+//! that segment begins with a state of its own.
+
+use super::lsn::Lsn;
+use super::record::{Flaw, u32_at, u64_at};
+use super::segment::{HeaderFlaw, VERSION, check_crc, check_preamble};
+use super::varint;
+
+const MAGIC: &[u8; 8] = b"FLUMENCP";
+const HEADER_SIZE: usize = 104;
+
+/// The names of the two slots.
+pub(crate) const SLOTS: [&str; 2] = ["checkpoint-a", "checkpoint-b"];
+
+/// A complete segment whose events are not all acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sealed {
+    pub(crate) number: u64,
+    pub(crate) base: Lsn,
+    /// Bytes of records.
+    pub(crate) size: u64,
+    pub(crate) first_sequence: u64,
+    /// Events put in it.
+    pub(crate) events: u64,
+}
+
+impl Sealed {
+    pub(crate) fn end(&self) -> Lsn {
+        self.base.plus(self.size)
+    }
+
+    pub(crate) fn end_sequence(&self) -> u64 {
+        self.first_sequence + self.events
+    }
+}
+
+/// What is known at an Lsn: the complete segments still needed, and the state of the layer above as opaque
+/// bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct State {
+    pub(crate) sealed: Vec<Sealed>,
+    pub(crate) upper: Vec<u8>,
+}
+
+impl State {
+    /// Seven bytes or so a segment: each is told as a difference to the one before.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.sealed.len() * 8 + self.upper.len() + 8);
+        varint::put(&mut out, self.sealed.len() as u64);
+        let mut before = Sealed { number: 0, base: Lsn(0), size: 0, first_sequence: 0, events: 0 };
+        for segment in &self.sealed {
+            varint::put(&mut out, segment.number - before.number);
+            varint::put(&mut out, segment.base.since(before.end()));
+            varint::put(&mut out, segment.size);
+            varint::put(&mut out, segment.first_sequence - before.end_sequence());
+            varint::put(&mut out, segment.events);
+            before = *segment;
+        }
+        out.extend_from_slice(&self.upper);
+        out
+    }
+
+    /// Decodes what [`State::encode`] made; `None` for anything else.
+    pub(crate) fn decode(mut input: &[u8]) -> Option<State> {
+        let count = varint::take(&mut input)?;
+        // Five bytes a segment at least: a count that the bytes cannot hold allocates nothing.
+        if count > input.len() as u64 / 5 {
+            return None;
+        }
+        let mut sealed = Vec::with_capacity(count as usize);
+        let mut before = Sealed { number: 0, base: Lsn(0), size: 0, first_sequence: 0, events: 0 };
+        for _ in 0..count {
+            let mut next = || varint::take(&mut input);
+            let (number, gap, size, skipped, events) = (next()?, next()?, next()?, next()?, next()?);
+            let base = before.end().0.checked_add(gap)?;
+            base.checked_add(size)?;
+            let first_sequence = before.end_sequence().checked_add(skipped)?;
+            first_sequence.checked_add(events)?;
+            let number = before.number.checked_add(number).filter(|n| *n > before.number)?;
+            before = Sealed { number, base: Lsn(base), size, first_sequence, events };
+            sealed.push(before);
+        }
+        Some(State { sealed, upper: input.to_vec() })
+    }
+}
+
+/// What a slot holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Checkpoint {
+    pub(crate) channel_id: [u8; 16],
+    /// Grows by one with each slot written; the highest valid one counts.
+    pub(crate) generation: u64,
+    /// Grows by one with each opening.
+    pub(crate) epoch: u64,
+    /// Whether the channel was closed in good order, `lsn` being its end.
+    pub(crate) clean: bool,
+    /// The number of the tail segment; 0 while a new channel has none yet.
+    pub(crate) tail: u64,
+    pub(crate) tail_base: Lsn,
+    /// Replay begins here, in the tail segment.
+    pub(crate) lsn: Lsn,
+    /// Everything before this was synced when the slot was written.
+    pub(crate) watermark: Lsn,
+    pub(crate) state: State,
+}
+
+impl Checkpoint {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = vec![0; HEADER_SIZE];
+        out[..8].copy_from_slice(MAGIC);
+        out[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        out[20] = u8::from(self.clean);
+        out[24..40].copy_from_slice(&self.channel_id);
+        let numbers = [
+            self.generation,
+            self.epoch,
+            self.tail,
+            self.tail_base.0,
+            self.lsn.0,
+            self.watermark.0,
+        ];
+        for (index, number) in numbers.into_iter().enumerate() {
+            out[40 + index * 8..48 + index * 8].copy_from_slice(&number.to_le_bytes());
+        }
+        let state = self.state.encode();
+        out[88..92].copy_from_slice(&(state.len() as u32).to_le_bytes());
+        out[92..96].copy_from_slice(&crc32fast::hash(&state).to_le_bytes());
+        let crc = crc32fast::hash(&out[..100]);
+        out[100..104].copy_from_slice(&crc.to_le_bytes());
+        out.extend_from_slice(&state);
+        out
+    }
+
+    /// Decodes a slot; bytes behind the state are remains of a longer, older one and mean nothing.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Checkpoint, HeaderFlaw> {
+        check_preamble(bytes, MAGIC, "a checkpoint")?;
+        let invalid = |expected: &str, found: String| HeaderFlaw::Invalid(Flaw::new(expected, found));
+        if bytes.len() < HEADER_SIZE {
+            return Err(invalid("a checkpoint header of 104 bytes", format!("{} bytes", bytes.len())));
+        }
+        let crc = crc32fast::hash(&bytes[..100]);
+        check_crc(crc, u32_at(bytes, 100), "a checkpoint header")?;
+        let size = u32_at(bytes, 88) as usize;
+        let Some(state) = bytes[HEADER_SIZE..].get(..size) else {
+            let found = format!("{} bytes", bytes.len() - HEADER_SIZE);
+            return Err(invalid("the checkpoint's whole state", found));
+        };
+        check_crc(crc32fast::hash(state), u32_at(bytes, 92), "a checkpoint's state")?;
+        let state = State::decode(state)
+            .ok_or_else(|| invalid("a well-formed state", "another encoding".to_string()))?;
+        let mut channel_id = [0; 16];
+        channel_id.copy_from_slice(&bytes[24..40]);
+        let number = |index: usize| u64_at(bytes, 40 + index * 8);
+        Ok(Checkpoint {
+            channel_id,
+            generation: number(0),
+            epoch: number(1),
+            clean: bytes[20] == 1,
+            tail: number(2),
+            tail_base: Lsn(number(3)),
+            lsn: Lsn(number(4)),
+            watermark: Lsn(number(5)),
+            state,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sample() -> Checkpoint {
+        let first = Sealed { number: 2, base: Lsn(100), size: 64, first_sequence: 7, events: 3 };
+        let second = Sealed { number: 5, base: Lsn(900), size: 640, first_sequence: 90, events: 0 };
+        Checkpoint {
+            channel_id: [3; 16],
+            generation: 8,
+            epoch: 2,
+            clean: true,
+            tail: 6,
+            tail_base: Lsn(1540),
+            lsn: Lsn(1600),
+            watermark: Lsn(1600),
+            state: State { sealed: vec![first, second], upper: b"queue".to_vec() },
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_survives_its_encoding_and_ignores_older_remains() {
+        let mut bytes = sample().encode();
+        assert_eq!(Checkpoint::decode(&bytes), Ok(sample()));
+        bytes.extend_from_slice(b"remains");
+        assert_eq!(Checkpoint::decode(&bytes), Ok(sample()));
+    }
+
+    #[test]
+    fn i6_every_flipped_bit_and_every_length_is_noticed() {
+        let bytes = sample().encode();
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(Checkpoint::decode(&flipped).is_err(), "bit {bit}");
+        }
+        for size in 0..bytes.len() {
+            assert!(Checkpoint::decode(&bytes[..size]).is_err(), "size {size}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_decode_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            if let Some(state) = State::decode(&bytes) {
+                prop_assert_eq!(state.encode(), bytes);
+            }
+        }
+    }
+}

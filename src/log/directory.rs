@@ -1,0 +1,137 @@
+//! Which files make up a log, told from their names; and storage calls that name the file in their errors.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use super::checkpoint::SLOTS;
+use super::segment::segment_number;
+use crate::storage::{Access, File, Storage, StorageError, write_all_at};
+
+/// The lock file. It is never removed: a lock on a removed file excludes nobody.
+pub(crate) const LOCK: &str = "LOCK";
+
+/// The names in a log's directory, sorted by what they are.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    /// Segments by number.
+    pub(crate) segments: BTreeMap<u64, String>,
+    /// Preallocated files, waiting to become a segment that may hold puts.
+    pub(crate) spares: Vec<String>,
+    /// Preallocated files kept for acknowledgements when the disk is full.
+    pub(crate) reserves: Vec<String>,
+    /// Whether any checkpoint slot is there, readable or not.
+    pub(crate) slots: bool,
+    /// Files that are not ours. They are left alone.
+    pub(crate) foreign: Vec<String>,
+}
+
+/// What a recycled file is kept for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    Spare,
+    Reserve,
+}
+
+impl Kept {
+    /// The name of the file kept under `number`.
+    pub(crate) fn name(self, number: u64) -> String {
+        match self {
+            Kept::Spare => format!("spare-{number:020}"),
+            Kept::Reserve => format!("reserve-{number:020}"),
+        }
+    }
+}
+
+/// A directory whose calls give errors that name the file.
+#[derive(Clone)]
+pub(crate) struct Directory {
+    pub(crate) storage: Arc<dyn Storage>,
+}
+
+impl Directory {
+    pub(crate) fn list(&self) -> Result<Listing, StorageError> {
+        let names = self.storage.list().map_err(|error| self.error("", "list", error))?;
+        let mut listing = Listing::default();
+        for name in names {
+            if let Some(number) = segment_number(&name) {
+                listing.segments.insert(number, name);
+            } else if SLOTS.contains(&name.as_str()) {
+                listing.slots = true;
+            } else if name.starts_with("spare-") {
+                listing.spares.push(name);
+            } else if name.starts_with("reserve-") {
+                listing.reserves.push(name);
+            } else if name != LOCK {
+                listing.foreign.push(name);
+            }
+        }
+        listing.spares.sort();
+        listing.reserves.sort();
+        Ok(listing)
+    }
+
+    pub(crate) fn open(&self, name: &str, access: Access) -> Result<Arc<dyn File>, StorageError> {
+        self.storage.open(name, access).map_err(|error| self.error(name, "open", error))
+    }
+
+    pub(crate) fn open_if_there(
+        &self,
+        name: &str,
+        access: Access,
+    ) -> Result<Option<Arc<dyn File>>, StorageError> {
+        match self.storage.open(name, access) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.error(name, "open", error)),
+        }
+    }
+
+    pub(crate) fn create(&self, name: &str) -> Result<Arc<dyn File>, StorageError> {
+        self.storage.create(name).map_err(|error| self.error(name, "create", error))
+    }
+
+    pub(crate) fn rename(&self, from: &str, to: &str) -> Result<(), StorageError> {
+        self.storage.rename(from, to).map_err(|error| self.error(from, "rename", error))
+    }
+
+    pub(crate) fn remove(&self, name: &str) -> Result<(), StorageError> {
+        match self.storage.remove(name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(self.error(name, "remove", error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn sync(&self) -> Result<(), StorageError> {
+        self.storage.sync_directory().map_err(|error| self.error("", "sync directory", error))
+    }
+
+    pub(crate) fn size(&self, file: &dyn File, name: &str) -> Result<u64, StorageError> {
+        file.size().map_err(|error| self.error(name, "read the size of", error))
+    }
+
+    pub(crate) fn write(
+        &self,
+        file: &dyn File,
+        name: &str,
+        bytes: &[u8],
+        offset: u64,
+    ) -> Result<(), StorageError> {
+        write_all_at(file, bytes, offset).map_err(|error| self.error(name, "write", error))
+    }
+
+    pub(crate) fn sync_file(&self, file: &dyn File, name: &str) -> Result<(), StorageError> {
+        file.sync_data().map_err(|error| self.error(name, "sync", error))
+    }
+
+    pub(crate) fn error(
+        &self,
+        name: &str,
+        operation: &'static str,
+        source: io::Error,
+    ) -> StorageError {
+        StorageError::new(&*self.storage, name, operation, source)
+    }
+}

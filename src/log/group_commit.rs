@@ -1,0 +1,312 @@
+//! Many committers, one sync: whoever finds nobody writing leads, writes all that waits in one go, syncs, and
+//! wakes the rest. A single committer pays no hand-off between threads.
+//!
+//! While one group's sync is under way the next group may form, be written, and be synced through another
+//! *lane*. Two rules keep that honest. Groups are acknowledged in the order they were written, so an
+//! acknowledgement covers everything before it. And a failure fails every group not yet acknowledged, and
+//! everything later: the log stops for good.
+//!
+//! This file knows no disk: what a group is, is the business of [`Groups`], and loom runs this very code.
+
+use std::collections::VecDeque;
+
+use crate::sync::{Condvar, Mutex, MutexGuard, lock, wait};
+
+/// Syncs that may be under way at once. Each goes through an open file description of its own, because
+/// the kernel reports a failed write-back once per description.
+pub(crate) const LANES: usize = 2;
+
+/// What is committed, and how.
+pub(crate) trait Groups {
+    /// One commit.
+    type Entry;
+    /// Commits that were written together.
+    type Group;
+    /// Why the log stopped.
+    type Error: Clone;
+
+    /// How many entries from the front can be written as they are; 0 when room must be made first.
+    fn fits(&self, entries: &VecDeque<Self::Entry>) -> usize;
+
+    /// Makes room for `entry`. Nothing is being written or synced meanwhile, and all earlier groups have
+    /// been applied. False when there can be none.
+    fn make_room(&self, entry: &Self::Entry) -> Result<bool, Self::Error>;
+
+    /// Takes an entry for which there is no room; its commit returns as if it had been done.
+    fn refuse(&self, entry: Self::Entry);
+
+    /// Writes. Calls never overlap and come in the order of the log.
+    fn write(&self, entries: Vec<Self::Entry>, lane: usize) -> Result<Self::Group, Self::Error>;
+
+    /// Makes a group durable, if it needs to be. Calls overlap, one for each lane.
+    fn sync(&self, group: &Self::Group) -> Result<(), Self::Error>;
+
+    /// Makes a group count. Calls never overlap and come in the order of the log.
+    fn apply(&self, group: Self::Group);
+
+    /// The error everybody gets when one of the calls above has panicked.
+    fn broken(&self) -> Self::Error;
+
+    /// The error of an entry that comes after the last.
+    fn closed(&self) -> Self::Error;
+}
+
+/// An entry that was not taken, and why.
+pub(crate) struct Rejected<G: Groups> {
+    pub(crate) error: G::Error,
+    /// The entry, when it is certain that it was not written.
+    pub(crate) entry: Option<G::Entry>,
+}
+
+/// The meeting point of committers.
+pub(crate) struct GroupCommit<G: Groups> {
+    groups: G,
+    state: Mutex<State<G>>,
+    changed: Condvar,
+}
+
+struct State<G: Groups> {
+    forming: VecDeque<G::Entry>,
+    /// Entries ever submitted; the next one's ticket.
+    submitted: u64,
+    /// Entries with a lower ticket have left `forming`.
+    written: u64,
+    /// Entries with a lower ticket are done.
+    done: u64,
+    /// Somebody is between taking entries and having written them.
+    writing: bool,
+    free_lanes: Vec<usize>,
+    groups_written: u64,
+    groups_applied: u64,
+    failed: Option<G::Error>,
+    /// The last entry has been submitted.
+    closed: bool,
+}
+
+impl<G: Groups> GroupCommit<G> {
+    pub(crate) fn new(groups: G) -> GroupCommit<G> {
+        let state = State {
+            forming: VecDeque::new(),
+            submitted: 0,
+            written: 0,
+            done: 0,
+            writing: false,
+            free_lanes: (0..LANES).rev().collect(),
+            groups_written: 0,
+            groups_applied: 0,
+            failed: None,
+            closed: false,
+        };
+        GroupCommit { groups, state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    pub(crate) fn groups(&self) -> &G {
+        &self.groups
+    }
+
+    /// Why the log stopped, if it has.
+    pub(crate) fn failure(&self) -> Option<G::Error> {
+        lock(&self.state).failed.clone()
+    }
+
+    /// Stops the log: everything not yet acknowledged fails, and everything later.
+    pub(crate) fn fail(&self, error: G::Error) {
+        lock(&self.state).failed.get_or_insert(error);
+        self.changed.notify_all();
+    }
+
+    /// Commits `entry` and returns when its group counts.
+    pub(crate) fn commit(&self, entry: G::Entry) -> Result<(), Rejected<G>> {
+        let mut state = lock(&self.state);
+        let ticket = self.enter(&mut state, entry)?;
+        self.follow(state, ticket).map_err(|error| Rejected { error, entry: None })
+    }
+
+    /// Commits `entry` as the last one: whatever comes later is rejected.
+    pub(crate) fn close(&self, entry: G::Entry) -> Result<(), G::Error> {
+        let mut state = lock(&self.state);
+        let ticket = self.enter(&mut state, entry).map_err(|rejected| rejected.error)?;
+        state.closed = true;
+        self.follow(state, ticket)
+    }
+
+    /// Leaves `entry` for the next group, without waiting for it.
+    pub(crate) fn submit(&self, entry: G::Entry) -> Result<(), Rejected<G>> {
+        self.enter(&mut lock(&self.state), entry).map(|_| ())
+    }
+
+    fn enter(&self, state: &mut State<G>, entry: G::Entry) -> Result<u64, Rejected<G>> {
+        let error = match &state.failed {
+            Some(error) => error.clone(),
+            None if state.closed => self.groups.closed(),
+            None => {
+                state.forming.push_back(entry);
+                state.submitted += 1;
+                return Ok(state.submitted - 1);
+            }
+        };
+        Err(Rejected { error, entry: Some(entry) })
+    }
+
+    /// Waits until the entry with `ticket` is done, leading whenever nobody else does.
+    fn follow<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State<G>>,
+        ticket: u64,
+    ) -> Result<(), G::Error> {
+        loop {
+            if state.done > ticket {
+                return Ok(());
+            }
+            if let Some(error) = &state.failed {
+                return Err(error.clone());
+            }
+            state = if ticket >= state.written && state.may_lead() {
+                self.lead(state)
+            } else {
+                wait(&self.changed, state)
+            };
+        }
+    }
+
+    /// Commits what was left by [`GroupCommit::submit`] and is not on its way yet.
+    pub(crate) fn push(&self) -> Result<(), G::Error> {
+        let mut state = lock(&self.state);
+        let until = state.submitted;
+        while state.written < until {
+            if let Some(error) = &state.failed {
+                return Err(error.clone());
+            }
+            state = if state.may_lead() { self.lead(state) } else { wait(&self.changed, state) };
+        }
+        Ok(())
+    }
+
+    /// Takes a lane, and brings one group from `forming` to its end.
+    fn lead<'a>(&'a self, mut state: MutexGuard<'a, State<G>>) -> MutexGuard<'a, State<G>> {
+        let Some(lane) = state.free_lanes.pop() else { return state };
+        state.writing = true;
+        let mut roles = Roles { commit: self, lane, writing: true };
+        let (state, group) = self.write_group(state, &mut roles);
+        drop(state);
+        if let Some((group, order, until)) = group {
+            match self.groups.sync(&group) {
+                Ok(()) => self.apply_in_order(group, order, until),
+                Err(error) => self.fail(error),
+            }
+        }
+        drop(roles);
+        lock(&self.state)
+    }
+
+    /// Writes as many entries as fit; returns the group, its place in the order, and the ticket after it.
+    fn write_group<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State<G>>,
+        roles: &mut Roles<'a, G>,
+    ) -> (MutexGuard<'a, State<G>>, Option<(G::Group, u64, u64)>) {
+        let count = loop {
+            if state.forming.is_empty() || state.failed.is_some() {
+                return (state, None);
+            }
+            match self.groups.fits(&state.forming) {
+                0 => state = self.make_room(state),
+                count => break count,
+            }
+        };
+        let entries: Vec<_> = state.forming.drain(..count).collect();
+        state.written += count as u64;
+        let until = state.written;
+        let order = state.groups_written;
+        state.groups_written += 1;
+        drop(state);
+        let group = self.groups.write(entries, roles.lane);
+        let mut state = lock(&self.state);
+        match group {
+            Ok(group) => {
+                state.writing = false;
+                roles.writing = false;
+                self.changed.notify_all();
+                (state, Some((group, order, until)))
+            }
+            Err(error) => {
+                state.failed.get_or_insert(error);
+                (state, None)
+            }
+        }
+    }
+
+    fn make_room<'a>(&'a self, mut state: MutexGuard<'a, State<G>>) -> MutexGuard<'a, State<G>> {
+        while state.groups_applied < state.groups_written && state.failed.is_none() {
+            state = wait(&self.changed, state);
+        }
+        if state.failed.is_some() {
+            return state;
+        }
+        let Some(first) = state.forming.pop_front() else { return state };
+        drop(state);
+        let made = self.groups.make_room(&first);
+        let mut state = lock(&self.state);
+        match made {
+            Ok(true) => state.forming.push_front(first),
+            Ok(false) => {
+                self.groups.refuse(first);
+                // Everything before it is done, so it may be done out of any group.
+                state.written += 1;
+                state.done = state.written;
+                self.changed.notify_all();
+            }
+            Err(error) => {
+                state.failed.get_or_insert(error);
+            }
+        }
+        state
+    }
+
+    fn apply_in_order(&self, group: G::Group, order: u64, until: u64) {
+        let mut state = lock(&self.state);
+        while state.groups_applied != order && state.failed.is_none() {
+            state = wait(&self.changed, state);
+        }
+        // An earlier group failed, so this one is in doubt too, although its own sync went well.
+        if state.failed.is_some() {
+            return;
+        }
+        drop(state);
+        self.groups.apply(group);
+        let mut state = lock(&self.state);
+        state.groups_applied += 1;
+        state.done = until;
+        drop(state);
+        self.changed.notify_all();
+    }
+}
+
+impl<G: Groups> State<G> {
+    fn may_lead(&self) -> bool {
+        !self.writing && !self.free_lanes.is_empty() && self.failed.is_none()
+    }
+}
+
+/// The leader's roles. Dropping it gives them back, whatever happened: a role that stayed taken after an error
+/// or a panic would let all others wait for ever.
+struct Roles<'a, G: Groups> {
+    commit: &'a GroupCommit<G>,
+    lane: usize,
+    writing: bool,
+}
+
+impl<G: Groups> Drop for Roles<'_, G> {
+    fn drop(&mut self) {
+        let mut state = lock(&self.commit.state);
+        state.free_lanes.push(self.lane);
+        if self.writing {
+            state.writing = false;
+        }
+        if std::thread::panicking() {
+            state.failed.get_or_insert(self.commit.groups.broken());
+        }
+        drop(state);
+        self.commit.changed.notify_all();
+    }
+}

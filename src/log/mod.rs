@@ -1,0 +1,39 @@
+//! An ordered, durable sequence of records, addressed by [`Lsn`]; knows nothing of queues.
+//!
+//! A log is a directory of segment files and two checkpoint slots. [`survey`] finds out what is in it,
+//! [`Log::open`] makes it ready to be written, [`GroupCommit`] lets many threads write it, and
+//! [`LogReader`] reads it back.
+
+mod checkpoint;
+mod directory;
+mod error;
+mod group_commit;
+mod lsn;
+mod open;
+mod pool;
+mod reader;
+mod record;
+mod scan;
+mod segment;
+mod slots;
+mod survey;
+mod varint;
+mod writer;
+
+pub(crate) use directory::{Directory, LOCK};
+pub(crate) use error::{Damage, LogError};
+pub(crate) use group_commit::{GroupCommit, Groups};
+pub(crate) use lsn::Lsn;
+pub(crate) use open::{LogOptions, Opened};
+pub(crate) use reader::LogReader;
+pub(crate) use record::{Flaw, Kind, PendingRecord, RecordHeader};
+pub(crate) use survey::{End, Replay, survey};
+pub(crate) use varint::{put as put_varint, take as take_varint};
+pub(crate) use writer::{Appended, Log, View};
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! What tests of the layer above need to see of a record.
+
+    pub(crate) use super::record::payload_of;
+}

@@ -1,0 +1,229 @@
+//! Files that wait to become segments: recycled ones, since overwriting blocks written before is far cheaper
+//! to sync than growing a file; and the reserve, so that acknowledgements, checkpoints and the close
+//! succeed on a full disk.
+
+use std::io;
+use std::sync::Arc;
+
+use super::directory::{Directory, Kept};
+use super::segment::{PAGE, segment_name};
+use crate::storage::{Access, File, StorageError};
+
+/// Recycled files kept for future segments.
+const SPARES: usize = 2;
+/// Files in reserve. Two, because they take turns: a full one is free again as soon as the state at the head
+/// of the other stands for all it holds.
+const RESERVES: usize = 2;
+
+struct KeptFile {
+    name: String,
+    size: u64,
+}
+
+/// The waiting files.
+pub(crate) struct Pool {
+    directory: Directory,
+    spares: Vec<KeptFile>,
+    reserves: Vec<KeptFile>,
+    segment_size: u64,
+    reserve_size: u64,
+    /// Bytes of all files of the log, waiting or not.
+    disk_bytes: u64,
+}
+
+/// A file that becomes a segment.
+pub(crate) struct Prepared {
+    pub(crate) file: Arc<dyn File>,
+    pub(crate) capacity: u64,
+}
+
+impl Pool {
+    pub(crate) fn new(directory: Directory, segment_size: u64) -> Pool {
+        Pool {
+            directory,
+            spares: Vec::new(),
+            reserves: Vec::new(),
+            segment_size,
+            reserve_size: 0,
+            disk_bytes: 0,
+        }
+    }
+
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        self.disk_bytes
+    }
+
+    /// Counts a file that is in use.
+    pub(crate) fn count(&mut self, bytes: u64) {
+        self.disk_bytes += bytes;
+    }
+
+    /// Stops counting bytes that were cut off a file.
+    pub(crate) fn uncount(&mut self, bytes: u64) {
+        self.disk_bytes = self.disk_bytes.saturating_sub(bytes);
+    }
+
+    /// Takes in the waiting files an earlier opening left.
+    pub(crate) fn adopt(&mut self, spares: &[String], reserves: &[String]) -> Result<(), StorageError> {
+        for name in reserves.iter().chain(spares) {
+            let file = self.directory.open(name, Access::Read)?;
+            let size = self.directory.size(&*file, name)?;
+            self.disk_bytes += size;
+            let kept = KeptFile { name: name.clone(), size };
+            if reserves.contains(name) {
+                self.reserves.push(kept);
+            } else {
+                self.spares.push(kept);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the reserve is complete. While it is not, puts are refused: what is left is for acks.
+    pub(crate) fn is_reserve_complete(&self) -> bool {
+        let usable = self.reserves.iter().filter(|kept| kept.size >= self.reserve_size).count();
+        usable >= RESERVES
+    }
+
+    /// A file for segment `number` with room for `needed` bytes and at least `desired` where it must be
+    /// allocated. `None` when the disk is full; then nothing has changed. The reserve is used only when
+    /// `for_puts` is false. The new name is not durable yet.
+    pub(crate) fn obtain(
+        &mut self,
+        number: u64,
+        needed: u64,
+        desired: u64,
+        for_puts: bool,
+    ) -> Result<Option<Prepared>, StorageError> {
+        if let Some(index) = self.spares.iter().position(|kept| kept.size >= desired.max(needed)) {
+            let kept = self.spares.remove(index);
+            return self.rename(kept, number).map(Some);
+        }
+        if let Some(prepared) = self.allocate(&segment_name(number), desired.max(needed))? {
+            return Ok(Some(prepared));
+        }
+        let reserve = self.reserves.iter().position(|kept| kept.size >= needed);
+        match reserve.filter(|_| !for_puts) {
+            None => Ok(None),
+            Some(index) => {
+                let kept = self.reserves.remove(index);
+                self.rename(kept, number).map(Some)
+            }
+        }
+    }
+
+    fn rename(&self, kept: KeptFile, number: u64) -> Result<Prepared, StorageError> {
+        let name = segment_name(number);
+        self.directory.rename(&kept.name, &name)?;
+        let file = self.directory.open(&name, Access::ReadWrite)?;
+        Ok(Prepared { file, capacity: kept.size })
+    }
+
+    /// Creates a file with all its blocks; `None` when the disk has no room, and then no file is left.
+    fn allocate(&mut self, name: &str, size: u64) -> Result<Option<Prepared>, StorageError> {
+        let file = match self.directory.storage.create(name) {
+            Ok(file) => file,
+            Err(error) if is_full(&error) => return Ok(None),
+            Err(error) => return Err(self.directory.error(name, "create", error)),
+        };
+        match file.allocate(size) {
+            Ok(()) => {
+                self.disk_bytes += size;
+                Ok(Some(Prepared { file, capacity: size }))
+            }
+            Err(error) => {
+                drop(file);
+                self.directory.remove(name)?;
+                match is_full(&error) {
+                    true => Ok(None),
+                    false => Err(self.directory.error(name, "allocate", error)),
+                }
+            }
+        }
+    }
+
+    /// Takes in the file of a segment that nothing needs any more: kept under another name if it is of use,
+    /// removed otherwise. Neither need be durable at once: after a crash the file is found again as a segment
+    /// that the state does not list, and comes here again.
+    pub(crate) fn recycle(&mut self, number: u64) -> Result<(), StorageError> {
+        let name = segment_name(number);
+        let Some(file) = self.directory.open_if_there(&name, Access::Read)? else {
+            return Ok(());
+        };
+        let size = self.directory.size(&*file, &name)?;
+        drop(file);
+        let for_reserve = self.reserves.len() < RESERVES
+            && (self.reserve_size..=self.reserve_size * 2).contains(&size);
+        let kept = if for_reserve {
+            Kept::Reserve
+        } else if self.spares.len() < SPARES && size == self.segment_size {
+            Kept::Spare
+        } else {
+            self.uncount(size);
+            return self.directory.remove(&name);
+        };
+        let kept_name = kept.name(number);
+        self.directory.rename(&name, &kept_name)?;
+        let file = KeptFile { name: kept_name, size };
+        match kept {
+            Kept::Reserve => self.reserves.push(file),
+            Kept::Spare => self.spares.push(file),
+        }
+        Ok(())
+    }
+
+    /// How large a reserve file is to be.
+    pub(crate) fn reserve_size(&self) -> u64 {
+        self.reserve_size
+    }
+
+    /// Notes how large a reserve file is to be, without making any.
+    pub(crate) fn plan_reserve(&mut self, size: u64) {
+        self.reserve_size = size.max(2 * PAGE).next_multiple_of(PAGE);
+    }
+
+    /// Sees to it that two files of at least `size` bytes are in reserve, as far as the disk has room.
+    /// `unique` is a number that no waiting file has.
+    pub(crate) fn replenish(&mut self, size: u64, unique: u64) -> Result<(), StorageError> {
+        self.plan_reserve(size);
+        if self.is_reserve_complete() {
+            return Ok(());
+        }
+        let mut created = false;
+        for turn in 0..RESERVES as u64 {
+            let fitting = self.reserves.iter().filter(|kept| kept.size >= self.reserve_size).count();
+            if fitting >= RESERVES {
+                break;
+            }
+            let name = Kept::Reserve.name(unique * RESERVES as u64 + turn);
+            if self.reserves.iter().any(|kept| kept.name == name) {
+                continue;
+            }
+            let Some(prepared) = self.allocate(&name, self.reserve_size)? else { break };
+            self.directory.sync_file(&*prepared.file, &name)?;
+            self.reserves.push(KeptFile { name, size: prepared.capacity });
+            created = true;
+        }
+        if created {
+            self.directory.sync()?;
+        }
+        self.drop_excess()
+    }
+
+    /// Removes reserve files that larger ones have replaced.
+    fn drop_excess(&mut self) -> Result<(), StorageError> {
+        while self.reserves.len() > RESERVES {
+            let smallest = (0..self.reserves.len()).min_by_key(|index| self.reserves[*index].size);
+            let Some(index) = smallest else { break };
+            let kept = self.reserves.remove(index);
+            self.uncount(kept.size);
+            self.directory.remove(&kept.name)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether an error says that the disk, or what this user may use of it, is full.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}

@@ -1,0 +1,183 @@
+//! Reading the log back, record by record, from any position that begins a record.
+
+use std::sync::Arc;
+
+use super::error::{Damage, LogError};
+use super::lsn::Lsn;
+use super::record::{Flaw, Seed};
+use super::scan::{Found, Origin, ScanError, Scanner};
+use super::segment::{HeaderFlaw, PAGE, SegmentHeader, segment_name};
+use super::writer::Log;
+use crate::storage::{Access, File, read_full_at};
+use crate::sync::lock;
+
+/// A place in the log from which records are read in order.
+pub(crate) struct LogReader {
+    log: Arc<Log>,
+    /// Read complete segments through a map.
+    map: bool,
+    open: Option<OpenSegment>,
+}
+
+struct OpenSegment {
+    number: u64,
+    base: Lsn,
+    /// Where its records end; not known while it is the tail.
+    end: Option<Lsn>,
+    /// The sequences it holds, for error texts.
+    sequences: std::ops::Range<u64>,
+    scanner: Scanner,
+}
+
+/// A segment as the table of segments knows it.
+struct Located {
+    number: u64,
+    base: Lsn,
+    end: Option<Lsn>,
+    sequences: std::ops::Range<u64>,
+}
+
+impl LogReader {
+    pub(crate) fn new(log: Arc<Log>, map: bool) -> LogReader {
+        LogReader { log, map, open: None }
+    }
+
+    /// The first record at or after `position` that begins below `visible`, up to which everything has been
+    /// written; `None` when there is none. Segments that are gone, because nothing in them is wanted any
+    /// more, are passed over. An error leaves the reader where it is.
+    pub(crate) fn next(&mut self, position: Lsn, visible: Lsn) -> Result<Option<Found>, LogError> {
+        let mut position = position;
+        loop {
+            if position >= visible {
+                return Ok(None);
+            }
+            let open = match self.enter(position)? {
+                Some(open) => open,
+                None => return Ok(None),
+            };
+            position = position.max(open.base);
+            let end = open.end.unwrap_or(visible).min(visible);
+            if position >= end {
+                if open.end.is_none() {
+                    return Ok(None);
+                }
+                // The last record of a complete segment was read before; the next segment follows.
+                self.open = None;
+                continue;
+            }
+            return self.read(position, end).map(Some);
+        }
+    }
+
+    /// Lets go of the segment, so that its file can be recycled.
+    pub(crate) fn release(&mut self) {
+        if self.open.take().is_some() {
+            lock(&self.log.segments).pinned = None;
+        }
+    }
+
+    fn read(&mut self, position: Lsn, end: Lsn) -> Result<Found, LogError> {
+        let open = self.open.as_mut().expect("a segment was entered by the caller");
+        let offset = open.scanner.offset_of(position);
+        let limit = open.scanner.offset_of(end);
+        let file = segment_name(open.number);
+        match open.scanner.record_at(offset, limit) {
+            Ok(found) => Ok(found),
+            Err(ScanError::Io(error)) => {
+                Err(self.log.directory.error(&file, "read", error).into())
+            }
+            Err(ScanError::Invalid(flaw)) => {
+                let sequences = Some(open.sequences.clone());
+                Err(Damage { file, offset, flaw, sequences }.into())
+            }
+        }
+    }
+
+    /// Opens the segment that holds `position`, or the next one there is.
+    fn enter(&mut self, position: Lsn) -> Result<Option<&OpenSegment>, LogError> {
+        let Some(located) = self.locate(position) else { return Ok(None) };
+        let stays = self.open.as_ref().is_some_and(|open| open.number == located.number);
+        if stays {
+            let open = self.open.as_mut().expect("just seen");
+            open.end = located.end;
+            open.sequences = located.sequences;
+        } else {
+            let scanner = self.scanner(&located)?;
+            self.open = Some(OpenSegment {
+                number: located.number,
+                base: located.base,
+                end: located.end,
+                sequences: located.sequences,
+                scanner,
+            });
+        }
+        Ok(self.open.as_ref())
+    }
+
+    /// Finds the segment in the table and, in the same breath, pins it: from then on its file is not
+    /// recycled.
+    fn locate(&self, position: Lsn) -> Option<Located> {
+        let mut segments = lock(&self.log.segments);
+        let index = segments.sealed.partition_point(|sealed| sealed.end() <= position);
+        let located = match segments.sealed.get(index) {
+            Some(sealed) => Located {
+                number: sealed.number,
+                base: sealed.base,
+                end: Some(sealed.end()),
+                sequences: sealed.first_sequence..sealed.end_sequence(),
+            },
+            None => Located {
+                number: segments.tail,
+                base: segments.tail_base,
+                end: None,
+                sequences: segments.sealed.last().map_or(0, |last| last.end_sequence())..u64::MAX,
+            },
+        };
+        segments.pinned = Some(located.number);
+        Some(located)
+    }
+
+    fn scanner(&self, located: &Located) -> Result<Scanner, LogError> {
+        let name = segment_name(located.number);
+        let directory = &self.log.directory;
+        let file = directory.open(&name, Access::Read)?;
+        self.check_header(&*file, &name, located)?;
+        let origin = match located.end {
+            Some(end) if self.map => {
+                let size = PAGE + end.since(located.base);
+                let map = file.map(size).map_err(|error| directory.error(&name, "map", error))?;
+                Origin::Map(map)
+            }
+            _ => Origin::File(file),
+        };
+        let seed = Seed::new(&self.log.channel_id, located.number);
+        Ok(Scanner::new(origin, seed, located.base))
+    }
+
+    /// The records' own checksums would notice a wrong file too; the header says more about what is wrong.
+    fn check_header(&self, file: &dyn File, name: &str, located: &Located) -> Result<(), LogError> {
+        let mut page = vec![0; PAGE as usize];
+        let count = read_full_at(file, &mut page, 0)
+            .map_err(|error| self.log.directory.error(name, "read", error))?;
+        let flaw = match SegmentHeader::decode(&page[..count]) {
+            Ok(header) if header.number == located.number && header.base == located.base => {
+                return Ok(());
+            }
+            Ok(header) => {
+                let expected = format!("segment {} at Lsn {}", located.number, located.base);
+                let found = format!("segment {} at Lsn {}", header.number, header.base);
+                Flaw::new(expected, found)
+            }
+            Err(HeaderFlaw::Invalid(flaw)) => flaw,
+            Err(HeaderFlaw::Unsupported(reason)) => Flaw::new("a known format", reason),
+        };
+        let sequences = Some(located.sequences.clone());
+        Err(Damage { file: name.to_string(), offset: 0, flaw, sequences }.into())
+    }
+}
+
+impl Drop for LogReader {
+    fn drop(&mut self) {
+        self.release();
+    }
+}

@@ -1,0 +1,305 @@
+//! One committed transaction as bytes. Pure: no I/O. The prose twin is `docs/FORMAT.md`.
+//!
+//! A record is a header of 40 bytes, a payload, and zeros up to a multiple of 8. The header has a checksum
+//! of its own, so a length is never believed before it is proven; it covers the payload's checksum too and is
+//! seeded with the channel, the segment and the offset, so a record is valid in one place only.
+
+use std::fmt;
+
+use super::lsn::Lsn;
+
+/// Bytes of a record's header.
+pub(crate) const HEADER_SIZE: usize = 40;
+/// Records begin at multiples of this.
+pub(crate) const ALIGNMENT: usize = 8;
+
+const _: () = assert!(HEADER_SIZE.is_multiple_of(ALIGNMENT));
+
+/// What a record tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    /// Events put by one transaction.
+    Put = 1,
+    /// Which events one transaction took.
+    Ack = 2,
+    /// The state at this position; the first record of every segment.
+    State = 3,
+    /// Nothing but the watermark in its header.
+    Watermark = 4,
+    /// The channel was closed here.
+    Close = 5,
+}
+
+impl Kind {
+    fn from_byte(byte: u8) -> Option<Kind> {
+        [Kind::Put, Kind::Ack, Kind::State, Kind::Watermark, Kind::Close]
+            .into_iter()
+            .find(|kind| *kind as u8 == byte)
+    }
+
+    /// The kind's name in reports.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Kind::Put => "put",
+            Kind::Ack => "ack",
+            Kind::State => "state",
+            Kind::Watermark => "watermark",
+            Kind::Close => "close",
+        }
+    }
+}
+
+/// A record's header, proven by its checksum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RecordHeader {
+    pub(crate) kind: Kind,
+    pub(crate) payload_crc: u32,
+    pub(crate) payload_size: u32,
+    /// Where the record begins.
+    pub(crate) lsn: Lsn,
+    /// Everything before this position was synced when the record was written.
+    pub(crate) watermark: Lsn,
+    /// The first event's sequence (put), or the sequence the next put will get (all others).
+    pub(crate) sequence: u64,
+}
+
+impl RecordHeader {
+    /// Bytes of the whole record: header, payload, padding.
+    pub(crate) fn record_size(&self) -> u64 {
+        record_size(self.payload_size as usize) as u64
+    }
+
+    /// The position after the record.
+    pub(crate) fn end(&self) -> Lsn {
+        self.lsn.plus(self.record_size())
+    }
+}
+
+/// Bytes of a record with a payload of `payload_size` bytes.
+pub(crate) fn record_size(payload_size: usize) -> usize {
+    (HEADER_SIZE + payload_size).next_multiple_of(ALIGNMENT)
+}
+
+/// What binds a segment's checksums to it: a hasher that has seen the channel's id and the segment's number.
+#[derive(Clone)]
+pub(crate) struct Seed(crc32fast::Hasher);
+
+impl Seed {
+    pub(crate) fn new(channel_id: &[u8; 16], segment: u64) -> Seed {
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(channel_id);
+        hasher.update(&segment.to_le_bytes());
+        Seed(hasher)
+    }
+
+    fn header_crc(&self, offset: u64, covered: &[u8]) -> u32 {
+        let mut hasher = self.0.clone();
+        hasher.update(&offset.to_le_bytes());
+        hasher.update(covered);
+        hasher.finalize()
+    }
+}
+
+/// Why bytes are no valid record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Flaw {
+    pub(crate) expected: String,
+    pub(crate) found: String,
+}
+
+impl Flaw {
+    pub(crate) fn new(expected: impl Into<String>, found: impl Into<String>) -> Flaw {
+        Flaw { expected: expected.into(), found: found.into() }
+    }
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "expected {}, found {}", self.expected, self.found)
+    }
+}
+
+/// A record on its way to the log: payload encoded and checksummed, header still blank, because only
+/// the log knows its place.
+pub(crate) struct PendingRecord {
+    kind: Kind,
+    payload_crc: u32,
+    payload_size: u32,
+    bytes: Vec<u8>,
+}
+
+impl PendingRecord {
+    /// Encodes a record whose payload `write` appends to the buffer it is given; `capacity` is a hint.
+    pub(crate) fn new(kind: Kind, capacity: usize, write: impl FnOnce(&mut Vec<u8>)) -> Self {
+        let mut bytes = Vec::with_capacity(record_size(capacity));
+        bytes.resize(HEADER_SIZE, 0);
+        write(&mut bytes);
+        let payload = &bytes[HEADER_SIZE..];
+        let payload_crc = crc32fast::hash(payload);
+        let payload_size = u32::try_from(payload.len())
+            .expect("a transaction's limits keep its record far below 4 GiB");
+        bytes.resize(record_size(payload_size as usize), 0);
+        PendingRecord { kind, payload_crc, payload_size, bytes }
+    }
+
+    pub(crate) fn size(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    /// Gives the record its place and returns its bytes.
+    pub(crate) fn place(&mut self, seed: &Seed, offset: u64, place: Place) -> &[u8] {
+        let header = &mut self.bytes[..HEADER_SIZE];
+        header[4] = self.kind as u8;
+        header[8..12].copy_from_slice(&self.payload_crc.to_le_bytes());
+        header[12..16].copy_from_slice(&self.payload_size.to_le_bytes());
+        header[16..24].copy_from_slice(&place.lsn.0.to_le_bytes());
+        header[24..32].copy_from_slice(&place.watermark.0.to_le_bytes());
+        header[32..40].copy_from_slice(&place.sequence.to_le_bytes());
+        let crc = seed.header_crc(offset, &header[4..]);
+        header[..4].copy_from_slice(&crc.to_le_bytes());
+        &self.bytes
+    }
+}
+
+/// Where a record goes and what was true when it was written.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) lsn: Lsn,
+    pub(crate) watermark: Lsn,
+    pub(crate) sequence: u64,
+}
+
+/// Decodes the header at the start of `bytes`, which stand at `offset` of the segment and at `lsn` of the
+/// log. The payload is not looked at, but after success its size may be believed.
+pub(crate) fn decode_header(
+    seed: &Seed,
+    bytes: &[u8],
+    offset: u64,
+    lsn: Lsn,
+) -> Result<RecordHeader, Flaw> {
+    let Some(header) = bytes.first_chunk::<HEADER_SIZE>() else {
+        return Err(Flaw::new("a record header of 40 bytes", format!("{} bytes", bytes.len())));
+    };
+    if header.iter().all(|byte| *byte == 0) {
+        return Err(Flaw::new("a record", "zeros"));
+    }
+    let stored_crc = u32_at(header, 0);
+    let crc = seed.header_crc(offset, &header[4..]);
+    if stored_crc != crc {
+        return Err(Flaw::new(
+            format!("a record header with checksum {crc:08x}"),
+            format!("{stored_crc:08x}"),
+        ));
+    }
+    let Some(kind) = Kind::from_byte(header[4]) else {
+        return Err(Flaw::new("a record kind of 1 to 5", header[4].to_string()));
+    };
+    if header[5..8] != [0; 3] {
+        return Err(Flaw::new("zeros after the record kind", "other bytes"));
+    }
+    let found = RecordHeader {
+        kind,
+        payload_crc: u32_at(header, 8),
+        payload_size: u32_at(header, 12),
+        lsn: Lsn(u64_at(header, 16)),
+        watermark: Lsn(u64_at(header, 24)),
+        sequence: u64_at(header, 32),
+    };
+    if found.lsn != lsn {
+        return Err(Flaw::new(format!("a record at Lsn {lsn}"), format!("Lsn {}", found.lsn)));
+    }
+    if found.watermark > lsn {
+        return Err(Flaw::new("a watermark not above the record", found.watermark.to_string()));
+    }
+    Ok(found)
+}
+
+/// Checks the rest of a record, `bytes` being the whole of it, and returns its payload.
+pub(crate) fn check_payload<'a>(header: &RecordHeader, bytes: &'a [u8]) -> Result<&'a [u8], Flaw> {
+    let end = HEADER_SIZE + header.payload_size as usize;
+    let payload = &bytes[HEADER_SIZE..end];
+    let crc = crc32fast::hash(payload);
+    if crc != header.payload_crc {
+        return Err(Flaw::new(
+            format!("a {} record's payload with checksum {:08x}", header.kind.name(), header.payload_crc),
+            format!("{crc:08x}"),
+        ));
+    }
+    if bytes[end..].iter().any(|byte| *byte != 0) {
+        return Err(Flaw::new("zeros after the payload", "other bytes"));
+    }
+    Ok(payload)
+}
+
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    let mut array = [0; 4];
+    array.copy_from_slice(&bytes[at..at + 4]);
+    u32::from_le_bytes(array)
+}
+
+pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    let mut array = [0; 8];
+    array.copy_from_slice(&bytes[at..at + 8]);
+    u64::from_le_bytes(array)
+}
+
+/// The payload of a record that has no place yet.
+#[cfg(test)]
+pub(crate) fn payload_of(record: &PendingRecord) -> Vec<u8> {
+    record.bytes[HEADER_SIZE..HEADER_SIZE + record.payload_size as usize].to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: [u8; 16] = [7; 16];
+    const PLACE: Place = Place { lsn: Lsn(1000), watermark: Lsn(960), sequence: 5 };
+
+    fn sample() -> Vec<u8> {
+        let mut record = PendingRecord::new(Kind::Put, 0, |out| out.extend_from_slice(b"payload"));
+        record.place(&Seed::new(&ID, 3), 4096, PLACE).to_vec()
+    }
+
+    fn decode(bytes: &[u8], segment: u64, offset: u64, lsn: u64) -> Result<Vec<u8>, Flaw> {
+        let header = decode_header(&Seed::new(&ID, segment), bytes, offset, Lsn(lsn))?;
+        if header.record_size() > bytes.len() as u64 {
+            return Err(Flaw::new("the whole record", "less"));
+        }
+        check_payload(&header, &bytes[..header.record_size() as usize]).map(<[u8]>::to_vec)
+    }
+
+    #[test]
+    fn what_is_encoded_is_decoded() {
+        let bytes = sample();
+        assert_eq!(bytes.len(), 48);
+        assert_eq!(decode(&bytes, 3, 4096, 1000).expect("valid"), b"payload");
+    }
+
+    #[test]
+    fn i6_every_flipped_bit_is_noticed() {
+        let bytes = sample();
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(decode(&flipped, 3, 4096, 1000).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn i5_a_record_is_valid_in_one_place_only() {
+        let bytes = sample();
+        assert!(decode(&bytes, 4, 4096, 1000).is_err(), "another segment");
+        assert!(decode(&bytes, 3, 4104, 1000).is_err(), "another offset");
+        assert!(decode(&bytes, 3, 4096, 1008).is_err(), "another Lsn");
+        let foreign = Seed::new(&[8; 16], 3);
+        assert!(decode_header(&foreign, &bytes, 4096, Lsn(1000)).is_err(), "another channel");
+    }
+
+    #[test]
+    fn zeros_are_never_a_record() {
+        assert!(decode(&[0; 64], 3, 4096, 0).is_err());
+        assert!(decode(&[], 3, 4096, 0).is_err());
+    }
+}

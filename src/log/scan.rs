@@ -1,0 +1,196 @@
+//! Reading records out of one segment, in large blocks, each checked before it is handed out.
+
+use std::io;
+use std::sync::Arc;
+
+use super::lsn::Lsn;
+use super::record::{
+    ALIGNMENT, Flaw, HEADER_SIZE, RecordHeader, Seed, check_payload, decode_header, u64_at,
+};
+use super::segment::PAGE;
+use crate::bytes::Bytes;
+use crate::storage::{File, Map, read_full_at};
+
+/// Bytes read at once; a longer record is read whole.
+const BLOCK: usize = 256 << 10;
+
+/// Where the bytes of a segment come from.
+pub(crate) enum Origin {
+    /// Positional reads.
+    File(Arc<dyn File>),
+    /// A map of a complete segment. Bytes are copied out before they are checked, so what is handed out is
+    /// what was checked, even if the device should give other bytes at a second look.
+    Map(Box<dyn Map>),
+}
+
+impl Origin {
+    fn read(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        match self {
+            Origin::File(file) => read_full_at(&**file, buffer, offset),
+            Origin::Map(map) => {
+                let start = usize::try_from(offset).unwrap_or(usize::MAX).min(map.len());
+                let count = buffer.len().min(map.len() - start);
+                buffer[..count].copy_from_slice(&map[start..start + count]);
+                Ok(count)
+            }
+        }
+    }
+}
+
+/// Why there is no record at an offset.
+#[derive(Debug)]
+pub(crate) enum ScanError {
+    /// The bytes are no valid record.
+    Invalid(Flaw),
+    /// The bytes could not be read: says nothing about them.
+    Io(io::Error),
+}
+
+/// A record read from a segment.
+pub(crate) struct Found {
+    pub(crate) header: RecordHeader,
+    /// A slice of the block that was read.
+    pub(crate) payload: Bytes,
+}
+
+/// Reads the records of one segment.
+pub(crate) struct Scanner {
+    origin: Origin,
+    seed: Seed,
+    base: Lsn,
+    block: Arc<Vec<u8>>,
+    block_at: u64,
+    block_size: usize,
+    any_lsn: bool,
+}
+
+impl Scanner {
+    /// A scanner of the segment whose records begin at `base`.
+    pub(crate) fn new(origin: Origin, seed: Seed, base: Lsn) -> Scanner {
+        Scanner { origin, seed, base, block: Arc::default(), block_at: 0, block_size: 0, any_lsn: false }
+    }
+
+    /// The same for a segment whose base is not known: [`Scanner::next_header`] takes a header's word for its
+    /// Lsn.
+    pub(crate) fn with_any_lsn(mut self) -> Scanner {
+        self.any_lsn = true;
+        self
+    }
+
+    /// The Lsn of an offset in the file.
+    pub(crate) fn lsn_at(&self, offset: u64) -> Lsn {
+        self.base.plus(offset - PAGE)
+    }
+
+    /// The offset in the file of an Lsn at or above the segment's base.
+    pub(crate) fn offset_of(&self, lsn: Lsn) -> u64 {
+        PAGE + lsn.since(self.base)
+    }
+
+    /// The record at `offset`, wholly before `limit`, an offset beyond which nothing is to be believed.
+    pub(crate) fn record_at(&mut self, offset: u64, limit: u64) -> Result<Found, ScanError> {
+        let header = self.header_at(offset, limit)?;
+        let size = header.record_size();
+        if size > limit - offset {
+            let found = format!("room for {}", limit - offset);
+            let expected = format!("a {} record of {size} bytes", header.kind.name());
+            return Err(ScanError::Invalid(Flaw::new(expected, found)));
+        }
+        let size = size as usize;
+        self.fill(offset, size, limit).map_err(ScanError::Io)?;
+        let start = (offset - self.block_at) as usize;
+        if self.block_size < start + size {
+            let found = format!("the end of the file {} bytes early", start + size - self.block_size);
+            return Err(ScanError::Invalid(Flaw::new("the whole record", found)));
+        }
+        check_payload(&header, &self.block[start..start + size]).map_err(ScanError::Invalid)?;
+        let payload_at = start + HEADER_SIZE;
+        let whole = Bytes::from(Arc::clone(&self.block));
+        let payload = whole.slice(payload_at..payload_at + header.payload_size as usize);
+        Ok(Found { header, payload })
+    }
+
+    /// The header at `offset`; the payload is not looked at.
+    pub(crate) fn header_at(&mut self, offset: u64, limit: u64) -> Result<RecordHeader, ScanError> {
+        if limit < offset || limit - offset < HEADER_SIZE as u64 {
+            let found = format!("{} bytes", limit.saturating_sub(offset));
+            return Err(ScanError::Invalid(Flaw::new("a record header of 40 bytes", found)));
+        }
+        self.fill(offset, HEADER_SIZE, limit).map_err(ScanError::Io)?;
+        let start = (offset - self.block_at) as usize;
+        let bytes = &self.block[start.min(self.block_size)..self.block_size];
+        decode_header(&self.seed, bytes, offset, self.lsn_at(offset)).map_err(ScanError::Invalid)
+    }
+
+    /// The first offset at or after `from` where a valid header stands, and that header. Used behind damage,
+    /// where no length can be trusted, so every aligned place is tried.
+    pub(crate) fn next_header(
+        &mut self,
+        from: u64,
+        limit: u64,
+    ) -> io::Result<Option<(u64, RecordHeader)>> {
+        let mut offset = from.next_multiple_of(ALIGNMENT as u64);
+        while offset < limit && limit - offset >= HEADER_SIZE as u64 {
+            self.fill(offset, HEADER_SIZE, limit)?;
+            let start = (offset - self.block_at) as usize;
+            let block = &self.block[start.min(self.block_size)..self.block_size];
+            if block.len() < HEADER_SIZE {
+                return Ok(None);
+            }
+            let places = block.len() - HEADER_SIZE + 1;
+            for at in (0..places).step_by(ALIGNMENT) {
+                if let Some(header) = self.header_in(&block[at..], offset + at as u64) {
+                    return Ok(Some((offset + at as u64, header)));
+                }
+            }
+            offset += places.next_multiple_of(ALIGNMENT) as u64;
+        }
+        Ok(None)
+    }
+
+    fn header_in(&self, bytes: &[u8], offset: u64) -> Option<RecordHeader> {
+        // A header names its own Lsn: comparing that first spares nearly every checksum.
+        let named = Lsn(u64_at(bytes, 16));
+        let expected = if self.any_lsn { named } else { self.lsn_at(offset) };
+        if named != expected || bytes[4] == 0 {
+            return None;
+        }
+        decode_header(&self.seed, bytes, offset, expected).ok()
+    }
+
+    /// Whether all bytes of `range` are zero.
+    pub(crate) fn is_zero(&mut self, from: u64, limit: u64) -> io::Result<bool> {
+        let mut offset = from;
+        while offset < limit {
+            self.fill(offset, 1, limit)?;
+            let start = (offset - self.block_at) as usize;
+            if start >= self.block_size {
+                break;
+            }
+            if self.block[start..self.block_size].iter().any(|byte| *byte != 0) {
+                return Ok(false);
+            }
+            offset = self.block_at + self.block_size as u64;
+        }
+        Ok(true)
+    }
+
+    /// Sees to it that the block holds `size` bytes from `offset` on, as far as the file does.
+    fn fill(&mut self, offset: u64, size: usize, limit: u64) -> io::Result<()> {
+        let held = self.block_at..self.block_at + self.block_size as u64;
+        if held.contains(&offset) && held.end - offset >= size as u64 {
+            return Ok(());
+        }
+        let wanted = (limit - offset).min(BLOCK.max(size) as u64) as usize;
+        // Events handed out earlier may still use the old block; then a new one is made.
+        if Arc::get_mut(&mut self.block).is_none_or(|block| block.len() < wanted) {
+            self.block = Arc::new(vec![0; wanted]);
+        }
+        self.block_size = 0;
+        let block = Arc::get_mut(&mut self.block).expect("a block is unshared when new or checked");
+        let count = self.origin.read(&mut block[..wanted], offset)?;
+        self.block_at = offset;
+        self.block_size = count;
+        Ok(())
+    }
+}

@@ -1,0 +1,189 @@
+//! One file of the log: its name and its header page. The prose twin is `docs/FORMAT.md`.
+//!
+//! The header page is the last part of a new segment to be written, after everything behind it is synced.
+//! So a valid header proves that the segment counts, and a file without one is a segment that was being
+//! prepared when the process ended.
+
+use super::lsn::Lsn;
+use super::record::{Flaw, Seed, u32_at, u64_at};
+
+/// Bytes of the header page; records begin behind it. A page of its own, so that writing the header cannot
+/// tear a record.
+pub(crate) const PAGE: u64 = 4096;
+/// The first bytes of a segment.
+const MAGIC: &[u8; 8] = b"FLUMENSG";
+/// The version of the format of segments and checkpoints.
+pub(crate) const VERSION: u32 = 1;
+
+const CRC_AT: usize = PAGE as usize - 4;
+
+/// What a segment says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SegmentHeader {
+    pub(crate) channel_id: [u8; 16],
+    /// Segments are numbered from 1; a number is never used twice.
+    pub(crate) number: u64,
+    /// Where its records begin in the log.
+    pub(crate) base: Lsn,
+    /// The sequence of the first event put into it.
+    pub(crate) first_sequence: u64,
+    /// Bytes the file has room for, header page included.
+    pub(crate) capacity: u64,
+    /// The opening of the channel that began it.
+    pub(crate) epoch: u64,
+    /// Bytes of records in its predecessor, which is complete and synced.
+    pub(crate) previous_size: u64,
+}
+
+/// Why a page is no valid header.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum HeaderFlaw {
+    /// Not a header, or a damaged one.
+    Invalid(Flaw),
+    /// A header of a version or with features that are not known here.
+    Unsupported(String),
+}
+
+impl SegmentHeader {
+    pub(crate) fn seed(&self) -> Seed {
+        Seed::new(&self.channel_id, self.number)
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut page = vec![0; PAGE as usize];
+        page[..8].copy_from_slice(MAGIC);
+        page[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        // 12..16 required features and 16..20 optional ones: none yet.
+        page[24..40].copy_from_slice(&self.channel_id);
+        let numbers = [
+            self.number,
+            self.base.0,
+            self.first_sequence,
+            self.capacity,
+            self.epoch,
+            self.previous_size,
+        ];
+        for (index, number) in numbers.into_iter().enumerate() {
+            page[40 + index * 8..48 + index * 8].copy_from_slice(&number.to_le_bytes());
+        }
+        let crc = crc32fast::hash(&page[..CRC_AT]);
+        page[CRC_AT..].copy_from_slice(&crc.to_le_bytes());
+        page
+    }
+
+    pub(crate) fn decode(page: &[u8]) -> Result<SegmentHeader, HeaderFlaw> {
+        check_preamble(page, MAGIC, "a segment")?;
+        if page.len() < PAGE as usize {
+            let flaw = Flaw::new("a header page of 4096 bytes", format!("{} bytes", page.len()));
+            return Err(HeaderFlaw::Invalid(flaw));
+        }
+        let crc = crc32fast::hash(&page[..CRC_AT]);
+        check_crc(crc, u32_at(page, CRC_AT), "a segment header")?;
+        let mut channel_id = [0; 16];
+        channel_id.copy_from_slice(&page[24..40]);
+        let number = |index: usize| u64_at(page, 40 + index * 8);
+        Ok(SegmentHeader {
+            channel_id,
+            number: number(0),
+            base: Lsn(number(1)),
+            first_sequence: number(2),
+            capacity: number(3),
+            epoch: number(4),
+            previous_size: number(5),
+        })
+    }
+}
+
+/// Checks magic, version and features, in this order and before any checksum: a later version may keep its
+/// checksum elsewhere, and must still be told from damage.
+pub(crate) fn check_preamble(bytes: &[u8], magic: &[u8; 8], what: &str) -> Result<(), HeaderFlaw> {
+    if bytes.len() < 20 || bytes[..8] != magic[..] {
+        let found = &bytes[..bytes.len().min(8)];
+        let found = if found.iter().all(|byte| *byte == 0) {
+            "zeros".to_string()
+        } else {
+            format!("\"{}\"", found.escape_ascii())
+        };
+        let expected = format!("{what} beginning with \"{}\"", magic.escape_ascii());
+        return Err(HeaderFlaw::Invalid(Flaw::new(expected, found)));
+    }
+    let version = u32_at(bytes, 8);
+    if version != VERSION {
+        return Err(HeaderFlaw::Unsupported(format!("format version {version}, known is {VERSION}")));
+    }
+    match u32_at(bytes, 12) {
+        0 => Ok(()),
+        features => Err(HeaderFlaw::Unsupported(format!("required features {features:#x}"))),
+    }
+}
+
+pub(crate) fn check_crc(computed: u32, stored: u32, what: &str) -> Result<(), HeaderFlaw> {
+    if computed == stored {
+        return Ok(());
+    }
+    let expected = format!("{what} with checksum {computed:08x}");
+    Err(HeaderFlaw::Invalid(Flaw::new(expected, format!("{stored:08x}"))))
+}
+
+/// The name of segment `number`.
+pub(crate) fn segment_name(number: u64) -> String {
+    format!("{number:020}.seg")
+}
+
+/// The number in a segment's name; `None` for any other name.
+pub(crate) fn segment_number(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(".seg")?;
+    let number = (digits.len() == 20).then(|| digits.parse().ok()).flatten()?;
+    (segment_name(number) == name).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> SegmentHeader {
+        SegmentHeader {
+            channel_id: [9; 16],
+            number: 3,
+            base: Lsn(77_000),
+            first_sequence: 12,
+            capacity: 65_536,
+            epoch: 2,
+            previous_size: 60_000,
+        }
+    }
+
+    #[test]
+    fn a_header_survives_its_encoding() {
+        assert_eq!(SegmentHeader::decode(&sample().encode()), Ok(sample()));
+    }
+
+    #[test]
+    fn i6_every_flipped_bit_of_the_page_is_noticed() {
+        let page = sample().encode();
+        for bit in 0..page.len() * 8 {
+            let mut flipped = page.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(SegmentHeader::decode(&flipped).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_later_version_is_told_from_damage() {
+        let mut page = sample().encode();
+        page[8] = 2;
+        assert!(matches!(SegmentHeader::decode(&page), Err(HeaderFlaw::Unsupported(_))));
+        let mut page = sample().encode();
+        page[12] = 1;
+        assert!(matches!(SegmentHeader::decode(&page), Err(HeaderFlaw::Unsupported(_))));
+    }
+
+    #[test]
+    fn names_and_numbers() {
+        assert_eq!(segment_name(42), "00000000000000000042.seg");
+        assert_eq!(segment_number("00000000000000000042.seg"), Some(42));
+        for other in ["42.seg", "+0000000000000000042.seg", "spare-1", "00000000000000000042"] {
+            assert_eq!(segment_number(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,586 @@
+//! Finding out what a log holds, without writing a byte: the checkpoint, then the records after it, then the
+//! verdict on how the log ends. The verdict's table is in `docs/CRASH_SAFETY.md`, a reason for each row.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::checkpoint::{Checkpoint, SLOTS, Sealed, State};
+use super::directory::{Directory, Listing};
+use super::error::{Damage, LogError};
+use super::lsn::Lsn;
+use super::record::{ALIGNMENT, Flaw, Kind, RecordHeader, Seed};
+use super::scan::{Origin, ScanError, Scanner};
+use super::segment::{HeaderFlaw, PAGE, SegmentHeader, segment_name};
+use crate::bytes::Bytes;
+use crate::storage::{Access, File, read_full_at};
+
+/// What is built on the log: given the checkpoint's state and then every record after it, in order.
+/// An error text says what does not fit; the log reports it as damage.
+pub(crate) trait Replay {
+    /// Starts from the state a checkpoint holds.
+    fn restore(&mut self, upper: &[u8]) -> Result<(), String>;
+    /// Applies a put or an ack.
+    fn apply(&mut self, header: &RecordHeader, payload: &Bytes) -> Result<(), String>;
+    /// The sequence the next put gets.
+    fn next_sequence(&self) -> u64;
+    /// Whether any event of the range is still wanted.
+    fn wants(&self, sequences: Range<u64>) -> bool;
+}
+
+/// How a log ends: one row of the decision table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Closed in good order, and nothing written since.
+    Clean,
+    /// Not closed; behind the last record there are only zeros.
+    Blank,
+    /// Not closed; behind the last record there is something that is no record: an older segment's remains
+    /// in a recycled file, or a last write that was cut off. Nothing in it was ever acknowledged.
+    Torn,
+    /// A new channel that has no segment yet.
+    Unborn,
+}
+
+/// The segment that was being written.
+#[derive(Clone, Debug)]
+pub(crate) struct Tail {
+    pub(crate) header: SegmentHeader,
+    /// Where in the file the last record ends.
+    pub(crate) end_offset: u64,
+}
+
+impl Tail {
+    pub(crate) fn name(&self) -> String {
+        segment_name(self.header.number)
+    }
+
+    pub(crate) fn end(&self) -> Lsn {
+        self.header.base.plus(self.end_offset - PAGE)
+    }
+}
+
+/// The state of a checkpoint slot.
+#[derive(Debug, Clone)]
+pub(crate) enum Slot {
+    Absent,
+    Valid(Checkpoint),
+    Invalid(Flaw),
+}
+
+/// What a log holds.
+#[derive(Debug)]
+pub(crate) struct Survey {
+    pub(crate) channel_id: [u8; 16],
+    pub(crate) epoch: u64,
+    pub(crate) generation: u64,
+    pub(crate) sealed: Vec<Sealed>,
+    pub(crate) tail: Option<Tail>,
+    pub(crate) end: End,
+    /// Everything below was synced, says a witness.
+    pub(crate) watermark: Lsn,
+    pub(crate) replayed_bytes: u64,
+    pub(crate) slots: [Slot; 2],
+    pub(crate) listing: Listing,
+}
+
+/// Reads a log: see the module. Nothing is written.
+pub(crate) fn survey(
+    directory: &Directory,
+    replay: &mut dyn Replay,
+) -> Result<Survey, LogError> {
+    let listing = directory.list()?;
+    let slots = [read_slot(directory, SLOTS[0])?, read_slot(directory, SLOTS[1])?];
+    let best = best_slot(&slots)?;
+    let start = match &best {
+        Some(checkpoint) => start_at_checkpoint(directory, &listing, checkpoint)?,
+        None => start_at_newest_segment(directory, &listing)?,
+    };
+    let Start { checkpoint, tail } = start;
+    restore(replay, &checkpoint)?;
+    let mut survey = Survey {
+        channel_id: checkpoint.channel_id,
+        epoch: checkpoint.epoch,
+        generation: checkpoint.generation,
+        sealed: checkpoint.state.sealed.clone(),
+        tail: None,
+        end: End::Unborn,
+        watermark: checkpoint.watermark,
+        replayed_bytes: 0,
+        slots,
+        listing,
+    };
+    let mut walk = Walk { directory, replay, survey: &mut survey };
+    walk.follow(tail, checkpoint.lsn)?;
+    check_sealed(directory, &survey, replay)?;
+    Ok(survey)
+}
+
+/// Where to begin: a checkpoint (from a slot, or made of a segment's first record) and the tail it names.
+struct Start {
+    checkpoint: Checkpoint,
+    tail: Option<SegmentHeader>,
+}
+
+fn restore(replay: &mut dyn Replay, checkpoint: &Checkpoint) -> Result<(), LogError> {
+    if checkpoint.tail == 0 {
+        return Ok(());
+    }
+    replay.restore(&checkpoint.state.upper).map_err(|problem| {
+        let flaw = Flaw::new("a state that fits", problem);
+        let file = segment_name(checkpoint.tail);
+        Damage { file, offset: PAGE, flaw, sequences: None }.into()
+    })
+}
+
+fn read_slot(directory: &Directory, name: &str) -> Result<Slot, LogError> {
+    let Some(file) = directory.open_if_there(name, Access::Read)? else {
+        return Ok(Slot::Absent);
+    };
+    let bytes = read_whole(directory, &*file, name)?;
+    match Checkpoint::decode(&bytes) {
+        Ok(checkpoint) => Ok(Slot::Valid(checkpoint)),
+        Err(HeaderFlaw::Invalid(flaw)) => Ok(Slot::Invalid(flaw)),
+        Err(HeaderFlaw::Unsupported(reason)) => {
+            Err(LogError::Unsupported { file: name.to_string(), reason })
+        }
+    }
+}
+
+/// A slot's file is as large as the state once was, twice over; its size comes from the file system.
+fn read_whole(directory: &Directory, file: &dyn File, name: &str) -> Result<Vec<u8>, LogError> {
+    let size = directory.size(file, name)?;
+    let mut bytes = Vec::new();
+    let too_large = || {
+        let kind = std::io::ErrorKind::OutOfMemory;
+        LogError::Storage(directory.error(name, "hold in memory", kind.into()))
+    };
+    let size = usize::try_from(size).map_err(|_| too_large())?;
+    bytes.try_reserve_exact(size).map_err(|_| too_large())?;
+    bytes.resize(size, 0);
+    let count =
+        read_full_at(file, &mut bytes, 0).map_err(|error| directory.error(name, "read", error))?;
+    bytes.truncate(count);
+    Ok(bytes)
+}
+
+/// The valid slot with the highest generation. Two that contradict each other are not chosen between.
+fn best_slot(slots: &[Slot; 2]) -> Result<Option<Checkpoint>, LogError> {
+    let (a, b) = match (&slots[0], &slots[1]) {
+        (Slot::Valid(a), Slot::Valid(b)) => (a, b),
+        (Slot::Valid(only), _) | (_, Slot::Valid(only)) => return Ok(Some(only.clone())),
+        _ => return Ok(None),
+    };
+    let conflict = |expected: String, found: String| {
+        let flaw = Flaw::new(expected, found);
+        Damage { file: SLOTS[1].to_string(), offset: 0, flaw, sequences: None }
+    };
+    if a.channel_id != b.channel_id {
+        let expected = format!("channel {}, as {} says", hex(&a.channel_id), SLOTS[0]);
+        return Err(conflict(expected, format!("channel {}", hex(&b.channel_id))).into());
+    }
+    if a.generation == b.generation && a != b {
+        let expected = format!("another generation than {}", SLOTS[0]);
+        return Err(conflict(expected, format!("generation {} in both", a.generation)).into());
+    }
+    Ok(Some(if a.generation >= b.generation { a.clone() } else { b.clone() }))
+}
+
+/// Both slots say that the channel was closed at the same place. One alone proves nothing: an opening
+/// overwrites the other before it writes a record, and that one may since have been damaged.
+fn both_slots_clean(survey: &Survey) -> bool {
+    let end = survey.tail.as_ref().map(Tail::end);
+    survey.slots.iter().all(
+        |slot| matches!(slot, Slot::Valid(c) if c.clean && Some(c.lsn) == end),
+    )
+}
+
+fn start_at_checkpoint(
+    directory: &Directory,
+    listing: &Listing,
+    checkpoint: &Checkpoint,
+) -> Result<Start, LogError> {
+    let tail = match checkpoint.tail {
+        0 => None,
+        number => {
+            let header = sealed_header(directory, listing, number, checkpoint)?;
+            Some(header)
+        }
+    };
+    Ok(Start { checkpoint: checkpoint.clone(), tail })
+}
+
+/// The header of the segment a checkpoint names as the tail: it must be there, whole, and the right one.
+fn sealed_header(
+    directory: &Directory,
+    listing: &Listing,
+    number: u64,
+    checkpoint: &Checkpoint,
+) -> Result<SegmentHeader, LogError> {
+    let file = segment_name(number);
+    let damage = |flaw: Flaw| Damage { file: file.clone(), offset: 0, flaw, sequences: None };
+    let page = match listing.segments.get(&number) {
+        Some(name) => read_page(directory, name)?,
+        None => return Err(damage(Flaw::new("the tail segment", "no such file")).into()),
+    };
+    let header = match decode_page(&page, &file)? {
+        Ok(header) => header,
+        Err(flaw) => return Err(damage(flaw).into()),
+    };
+    check_identity(&header, number, &checkpoint.channel_id).map_err(damage)?;
+    if header.base != checkpoint.tail_base {
+        let expected = format!("records from Lsn {} on", checkpoint.tail_base);
+        return Err(damage(Flaw::new(expected, format!("from Lsn {}", header.base))).into());
+    }
+    Ok(header)
+}
+
+fn check_identity(header: &SegmentHeader, number: u64, channel: &[u8; 16]) -> Result<(), Flaw> {
+    if header.channel_id != *channel {
+        let found = format!("a segment of channel {}", hex(&header.channel_id));
+        return Err(Flaw::new(format!("a segment of channel {}", hex(channel)), found));
+    }
+    if header.number != number {
+        return Err(Flaw::new(format!("segment {number}"), format!("segment {}", header.number)));
+    }
+    Ok(())
+}
+
+/// Both slots are gone. The newest segment with a valid header begins with a state: start there.
+fn start_at_newest_segment(directory: &Directory, listing: &Listing) -> Result<Start, LogError> {
+    if listing.segments.is_empty() {
+        return Err(LogError::Absent(match listing.foreign.first() {
+            Some(name) => format!("it holds other files (\"{name}\") and no channel"),
+            None => "it is empty".to_string(),
+        }));
+    }
+    let mut last_flaw = None;
+    for (number, name) in listing.segments.iter().rev().take(2) {
+        match decode_page(&read_page(directory, name)?, name)? {
+            Ok(header) if header.number == *number => {
+                return start_at_segment(directory, header);
+            }
+            Ok(header) => {
+                let found = format!("segment {}", header.number);
+                last_flaw = Some((name, Flaw::new(format!("segment {number}"), found)));
+            }
+            Err(flaw) => last_flaw = Some((name, flaw)),
+        }
+    }
+    let (file, flaw) = match last_flaw {
+        Some((name, flaw)) => (name.clone(), flaw),
+        None => (SLOTS[0].to_string(), Flaw::new("a checkpoint", "none")),
+    };
+    Err(Damage { file, offset: 0, flaw, sequences: None }.into())
+}
+
+fn start_at_segment(directory: &Directory, header: SegmentHeader) -> Result<Start, LogError> {
+    let name = segment_name(header.number);
+    let mut scanner = open_scanner(directory, &header)?;
+    let first = scanner.record_at(PAGE, header.capacity);
+    let damage = |flaw: Flaw| Damage { file: name.clone(), offset: PAGE, flaw, sequences: None };
+    let found = match first {
+        Ok(found) if found.header.kind == Kind::State => found,
+        Ok(found) => {
+            let flaw = Flaw::new("a state record", format!("a {} record", found.header.kind.name()));
+            return Err(damage(flaw).into());
+        }
+        Err(ScanError::Invalid(flaw)) => return Err(damage(flaw).into()),
+        Err(ScanError::Io(error)) => return Err(directory.error(&name, "read", error).into()),
+    };
+    let state = State::decode(&found.payload)
+        .ok_or_else(|| damage(Flaw::new("a well-formed state", "another encoding")))?;
+    let checkpoint = Checkpoint {
+        channel_id: header.channel_id,
+        // Neither slot is valid, so the count begins anew without contradicting one.
+        generation: 0,
+        epoch: header.epoch,
+        clean: false,
+        tail: header.number,
+        tail_base: header.base,
+        lsn: found.header.end(),
+        watermark: header.base,
+        state,
+    };
+    Ok(Start { checkpoint, tail: Some(header) })
+}
+
+fn read_page(directory: &Directory, name: &str) -> Result<Vec<u8>, LogError> {
+    let file = directory.open(name, Access::Read)?;
+    let mut page = vec![0; PAGE as usize];
+    let count =
+        read_full_at(&*file, &mut page, 0).map_err(|error| directory.error(name, "read", error))?;
+    page.truncate(count);
+    Ok(page)
+}
+
+/// The header in a page, or why there is none; an unknown version is an error of its own.
+fn decode_page(page: &[u8], name: &str) -> Result<Result<SegmentHeader, Flaw>, LogError> {
+    match SegmentHeader::decode(page) {
+        Ok(header) => Ok(Ok(header)),
+        Err(HeaderFlaw::Invalid(flaw)) => Ok(Err(flaw)),
+        Err(HeaderFlaw::Unsupported(reason)) => {
+            Err(LogError::Unsupported { file: name.to_string(), reason })
+        }
+    }
+}
+
+/// A scanner of the segment with this header.
+pub(crate) fn open_scanner(
+    directory: &Directory,
+    header: &SegmentHeader,
+) -> Result<Scanner, LogError> {
+    let name = segment_name(header.number);
+    let file = directory.open(&name, Access::Read)?;
+    Ok(Scanner::new(Origin::File(Arc::clone(&file)), header.seed(), header.base))
+}
+
+pub(crate) fn hex(id: &[u8; 16]) -> String {
+    id.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Replays segment after segment until the log ends.
+struct Walk<'a> {
+    directory: &'a Directory,
+    replay: &'a mut dyn Replay,
+    survey: &'a mut Survey,
+}
+
+impl Walk<'_> {
+    fn follow(&mut self, tail: Option<SegmentHeader>, from: Lsn) -> Result<(), LogError> {
+        let mut current = tail;
+        let mut from = from;
+        loop {
+            let number = current.as_ref().map_or(0, |header| header.number);
+            let successor = self.successor(number + 1)?;
+            match (current, successor) {
+                (None, None) => return Ok(()),
+                (None, Some(next)) => {
+                    from = next.base;
+                    current = Some(next);
+                }
+                (Some(segment), Some(next)) => {
+                    self.replay_complete(&segment, from, &next)?;
+                    from = next.base;
+                    current = Some(next);
+                }
+                (Some(segment), None) => return self.replay_tail(segment, from),
+            }
+        }
+    }
+
+    /// The header of segment `number` if it counts. A file without a valid header was being prepared, which
+    /// is right only for the newest one, and only if no record of its own was ever acknowledged in it.
+    fn successor(&mut self, number: u64) -> Result<Option<SegmentHeader>, LogError> {
+        let newer = self.survey.listing.segments.range(number..).next_back();
+        let newest = newer.map(|(newest, _)| *newest);
+        let Some(name) = self.survey.listing.segments.get(&number).cloned() else {
+            return match newest {
+                None => Ok(None),
+                Some(newest) => {
+                    let flaw = Flaw::new(format!("this segment before segment {newest}"), "no such file");
+                    Err(self.damage(segment_name(number), 0, flaw).into())
+                }
+            };
+        };
+        let flaw = match decode_page(&read_page(self.directory, &name)?, &name)? {
+            Ok(header) => match check_identity(&header, number, &self.survey.channel_id) {
+                Ok(()) => return Ok(Some(header)),
+                Err(flaw) if header.channel_id != self.survey.channel_id => {
+                    return Err(self.damage(name, 0, flaw).into());
+                }
+                Err(flaw) => flaw,
+            },
+            Err(flaw) => flaw,
+        };
+        if newest != Some(number) || self.holds_records(number, &name)? {
+            return Err(self.damage(name, 0, flaw).into());
+        }
+        Ok(None)
+    }
+
+    /// Whether a file without a header holds records of segment `number` other than its first, the state.
+    fn holds_records(&self, number: u64, name: &str) -> Result<bool, LogError> {
+        let file = self.directory.open(name, Access::Read)?;
+        let size = self.directory.size(&*file, name)?;
+        let seed = Seed::new(&self.survey.channel_id, number);
+        // Where its records begin in the log stood in the header, so any Lsn will do.
+        let mut scanner = Scanner::new(Origin::File(file), seed, Lsn(0)).with_any_lsn();
+        let mut from = PAGE;
+        while let Some((at, header)) = scanner
+            .next_header(from, size)
+            .map_err(|error| self.directory.error(name, "read", error))?
+        {
+            if header.kind != Kind::State {
+                return Ok(true);
+            }
+            from = at + ALIGNMENT as u64;
+        }
+        Ok(false)
+    }
+
+    /// Replays a segment that has a successor: it must be whole to the end the successor states.
+    fn replay_complete(
+        &mut self,
+        segment: &SegmentHeader,
+        from: Lsn,
+        next: &SegmentHeader,
+    ) -> Result<(), LogError> {
+        let end = segment.base.plus(next.previous_size);
+        if next.base != end {
+            let flaw = Flaw::new(format!("records from Lsn {end} on"), format!("from {}", next.base));
+            return Err(self.damage(segment_name(next.number), 0, flaw).into());
+        }
+        let limit = PAGE.saturating_add(next.previous_size);
+        let mut scanner = open_scanner(self.directory, segment)?;
+        let mut offset = scanner.offset_of(from);
+        if offset > limit {
+            let found = format!("the end of the segment at {limit}");
+            let flaw = Flaw::new("the record that the checkpoint points at", found);
+            return Err(self.damage(segment_name(segment.number), offset, flaw).into());
+        }
+        while offset < limit {
+            offset = match self.step(&mut scanner, segment, offset, limit)? {
+                Ok(next_offset) => next_offset,
+                Err(flaw) => {
+                    return Err(self.damage(segment_name(segment.number), offset, flaw).into());
+                }
+            };
+        }
+        if next.first_sequence != self.replay.next_sequence() {
+            let expected = format!("first sequence {}", self.replay.next_sequence());
+            let flaw = Flaw::new(expected, format!("{}", next.first_sequence));
+            return Err(self.damage(segment_name(next.number), 0, flaw).into());
+        }
+        self.survey.sealed.push(Sealed {
+            number: segment.number,
+            base: segment.base,
+            size: next.previous_size,
+            first_sequence: segment.first_sequence,
+            events: next.first_sequence - segment.first_sequence,
+        });
+        self.survey.watermark = self.survey.watermark.max(next.base);
+        self.survey.epoch = self.survey.epoch.max(next.epoch);
+        Ok(())
+    }
+
+    /// Replays the newest segment to where its records end, and judges that end.
+    fn replay_tail(&mut self, segment: SegmentHeader, from: Lsn) -> Result<(), LogError> {
+        let name = segment_name(segment.number);
+        let mut scanner = open_scanner(self.directory, &segment)?;
+        let limit = self.tail_limit(&segment, &name)?;
+        let mut offset = scanner.offset_of(from);
+        if offset > limit {
+            // Less than the checkpoint saw synced.
+            let flaw = Flaw::new(format!("a file of {offset} bytes"), format!("{limit} bytes"));
+            return Err(self.damage(name, limit, flaw).into());
+        }
+        let flaw = loop {
+            match self.step(&mut scanner, &segment, offset, limit)? {
+                Ok(next) => offset = next,
+                Err(flaw) => break flaw,
+            }
+        };
+        let end = scanner.lsn_at(offset);
+        self.survey.tail = Some(Tail { header: segment, end_offset: offset });
+        // Closed here, and not opened since: what lies behind is the rest of a recycled file.
+        if both_slots_clean(self.survey) {
+            self.survey.end = End::Clean;
+            return Ok(());
+        }
+        let io = |error| LogError::from(self.directory.error(&name, "read", error));
+        let promised = self.promise_beyond(&mut scanner, offset, limit).map_err(io)?;
+        if promised > end {
+            let found = format!("{} (a later witness says that Lsn {promised} was synced)", flaw.found);
+            return Err(self.damage(name, offset, Flaw::new(flaw.expected, found)).into());
+        }
+        let blank = scanner.is_zero(offset, limit).map_err(io)?;
+        self.survey.end = if blank { End::Blank } else { End::Torn };
+        Ok(())
+    }
+
+    /// The highest watermark any witness states: the checkpoint, records before `offset`, records behind it.
+    fn promise_beyond(
+        &self,
+        scanner: &mut Scanner,
+        offset: u64,
+        limit: u64,
+    ) -> std::io::Result<Lsn> {
+        let mut highest = self.survey.watermark;
+        let mut from = offset;
+        while let Some((at, header)) = scanner.next_header(from, limit)? {
+            highest = highest.max(header.watermark);
+            from = at + ALIGNMENT as u64;
+        }
+        Ok(highest)
+    }
+
+    fn tail_limit(&self, segment: &SegmentHeader, name: &str) -> Result<u64, LogError> {
+        let file = self.directory.open(name, Access::Read)?;
+        Ok(self.directory.size(&*file, name)?.min(segment.capacity))
+    }
+
+    /// Applies the record at `offset` and gives the next offset, or says why there is none.
+    fn step(
+        &mut self,
+        scanner: &mut Scanner,
+        segment: &SegmentHeader,
+        offset: u64,
+        limit: u64,
+    ) -> Result<Result<u64, Flaw>, LogError> {
+        let name = || segment_name(segment.number);
+        let found = match scanner.record_at(offset, limit) {
+            Ok(found) => found,
+            Err(ScanError::Invalid(flaw)) => return Ok(Err(flaw)),
+            Err(ScanError::Io(error)) => {
+                return Err(self.directory.error(&name(), "read", error).into());
+            }
+        };
+        let header = found.header;
+        let applied = if header.sequence == self.replay.next_sequence() {
+            match header.kind {
+                Kind::Put | Kind::Ack => self.replay.apply(&header, &found.payload),
+                Kind::State | Kind::Watermark | Kind::Close => Ok(()),
+            }
+        } else {
+            Err(format!("sequence {}", header.sequence))
+        };
+        if let Err(problem) = applied {
+            let expected = format!("a record that follows sequence {}", self.replay.next_sequence());
+            return Err(self.damage(name(), offset, Flaw::new(expected, problem)).into());
+        }
+        self.survey.watermark = self.survey.watermark.max(header.watermark);
+        self.survey.replayed_bytes += header.record_size();
+        Ok(Ok(offset + header.record_size()))
+    }
+
+    fn damage(&self, file: String, offset: u64, flaw: Flaw) -> Damage {
+        let sequences = Some(self.replay.next_sequence()..u64::MAX);
+        Damage { file, offset, flaw, sequences }
+    }
+}
+
+/// Every complete segment that holds a wanted event must be there in full length.
+fn check_sealed(
+    directory: &Directory,
+    survey: &Survey,
+    replay: &dyn Replay,
+) -> Result<(), LogError> {
+    for sealed in &survey.sealed {
+        let sequences = sealed.first_sequence..sealed.end_sequence();
+        if !replay.wants(sequences.clone()) {
+            continue;
+        }
+        let file = segment_name(sealed.number);
+        let expected = PAGE + sealed.size;
+        let found = match directory.open_if_there(&file, Access::Read)? {
+            None => "no such file".to_string(),
+            Some(open) => match directory.size(&*open, &file)? {
+                size if size >= expected => continue,
+                size => format!("{size} bytes"),
+            },
+        };
+        let flaw = Flaw::new(format!("a segment of {expected} bytes"), found);
+        return Err(Damage { file, offset: 0, flaw, sequences: Some(sequences) }.into());
+    }
+    Ok(())
+}

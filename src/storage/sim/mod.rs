@@ -1,0 +1,392 @@
+//! A simulated disk: a directory in memory which forgets in a crash what no sync has made durable, and
+//! which fails on order.
+//!
+//! It is as weak as [`storage`](crate::storage) allows a file system to be, so what survives here
+//! survives anywhere:
+//! - A write is durable only after a sync of its file, a name only after a sync of the directory. Of the
+//!   rest a crash keeps any part: each 512-byte sector, each length, each name by itself. A length may
+//!   survive without its data and data without its length.
+//! - Within one sector, one length and one name there is order: a later version has the earlier ones in
+//!   it, since a disk writes what the cache holds.
+//! - After a failed sync what was pending is lost, though reads may still show it ([`FailedSync`]).
+//!
+//! The same seed and the same calls give the same results; [`SimDisk::trace_hash`] tells whether two runs
+//! were the same.
+//!
+//! ```
+//! use flumen::storage::sim::{Crash, SimDisk};
+//! use flumen::storage::write_all_at;
+//!
+//! let disk = SimDisk::new(1);
+//! let storage = disk.storage();
+//! let file = storage.create("a")?;
+//! write_all_at(&*file, b"hello", 0)?;
+//! file.sync_data()?;
+//!
+//! let image = disk.crash(&Crash::LoseAll);
+//! assert_eq!(image.read_file("a"), None, "the name was not synced");
+//! storage.sync_directory()?;
+//! let image = disk.crash(&Crash::LoseAll);
+//! assert_eq!(image.read_file("a").as_deref(), Some(&b"hello"[..]));
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+mod calls;
+mod content;
+mod crash;
+mod effect;
+mod fault;
+mod handle;
+mod random;
+mod state;
+
+#[cfg(all(test, not(loom)))]
+mod fault_tests;
+#[cfg(all(test, not(loom)))]
+mod tests;
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use self::content::Content;
+pub use self::crash::{Crash, Hostile};
+pub use self::effect::{EffectKind, Fate, PendingEffect, SECTOR_SIZE};
+use self::fault::failure;
+pub use self::fault::{CallKind, FailedSync, Fault, FaultPlan};
+use self::handle::SimStorage;
+use self::random::{Random, Site, fingerprint, mix};
+use self::state::{Inode, State};
+use super::Storage;
+use crate::sync::{Mutex, MutexGuard, lock};
+
+/// A simulated disk with one directory. Clones are the same disk; see [`SimDisk::snapshot`] for a copy.
+#[derive(Clone)]
+pub struct SimDisk {
+    inner: Arc<Mutex<Inner>>,
+}
+
+struct Inner {
+    state: State,
+    calls: u64,
+    trace: u64,
+    is_off: bool,
+    plans: Vec<FaultPlan>,
+    recording: Option<Vec<SimDisk>>,
+}
+
+impl SimDisk {
+    /// An empty disk without a limit to its space. The seed decides what the disk decides by itself: the
+    /// order of [`Storage::list`], identities, what a failed allocation keeps.
+    pub fn new(seed: u64) -> SimDisk {
+        SimDisk::with_state(State::new(seed), 0, seed)
+    }
+
+    /// The directory.
+    pub fn storage(&self) -> Arc<dyn Storage> {
+        Arc::new(SimStorage { disk: self.clone() })
+    }
+
+    /// Limits the space, in bytes (whole pages of 4096 count), or lifts the limit.
+    pub fn set_capacity(&self, bytes: Option<u64>) {
+        self.inner().state.capacity = bytes;
+    }
+
+    /// Makes the disk as friendly as ext4: a sync of a new file makes its name durable too.
+    pub fn set_friendly(&self, is_friendly: bool) {
+        self.inner().state.is_friendly = is_friendly;
+    }
+
+    /// How many calls there have been. [`Storage::location`] and [`Storage::unique_id`] are none, nor are
+    /// drops and the functions of this type.
+    pub fn calls(&self) -> u64 {
+        self.inner().calls
+    }
+
+    /// A fingerprint of all calls so far and of their outcomes.
+    pub fn trace_hash(&self) -> u64 {
+        self.inner().trace
+    }
+
+    // Faults.
+
+    /// Sets a fault in place of all others. Its calls are counted from here on.
+    pub fn set_plan(&self, plan: FaultPlan) {
+        self.inner().plans = vec![plan];
+    }
+
+    /// Sets one more fault. When several are due at one call, the first strikes.
+    pub fn add_plan(&self, plan: FaultPlan) {
+        self.inner().plans.push(plan);
+    }
+
+    /// Takes back all faults.
+    pub fn clear_plans(&self) {
+        self.inner().plans.clear();
+    }
+
+    /// Whether a fault is still to come. A test whose fault never struck has shown nothing.
+    pub fn has_plan_left(&self) -> bool {
+        self.inner().plans.iter().any(|plan| !plan.is_spent())
+    }
+
+    /// Whether [`Fault::PowerLoss`] has struck.
+    pub fn is_off(&self) -> bool {
+        self.inner().is_off
+    }
+
+    /// Makes some of the pending effects durable, as a system does at any time without being asked.
+    pub fn write_back(&self, seed: u64) {
+        let mut random = Random::new(seed);
+        let bias = random.bias();
+        let mut inner = self.inner();
+        let chosen = inner.state.pending.iter().map(|_| random.chance(bias));
+        let chosen = chosen.collect();
+        inner.state.settle_some(chosen);
+        inner.state.collect();
+        inner.take_snapshot();
+    }
+
+    /// Fails a write-back that nobody asked for: what is pending in the file is given up, though reads
+    /// still show it, and each open description reports it at its next sync. False without such a file.
+    pub fn fail_write_back(&self, name: &str) -> bool {
+        let mut inner = self.inner();
+        let found = inner.state.named(name);
+        found.is_ok_and(|inode| {
+            inner.state.fail_write_back(inode);
+            true
+        })
+    }
+
+    // Crashes and copies.
+
+    /// The disk as it is found after a loss of power at this moment: nothing pending, nothing open,
+    /// nothing locked, no faults set, no calls counted. This disk stays as it is.
+    pub fn crash(&self, crash: &Crash<'_>) -> SimDisk {
+        let state = self.inner().state.crash(crash);
+        SimDisk::with_state(state, 0, 0)
+    }
+
+    /// A copy in which nobody has a file open or a lock: what is found after the death of the process,
+    /// the system living on. What was pending is pending still.
+    pub fn snapshot(&self) -> SimDisk {
+        let inner = self.inner();
+        SimDisk::with_state(inner.state.without_owners(), inner.calls, inner.trace)
+    }
+
+    /// From now on takes a snapshot after each call and each write-back, so that one run gives all moments for a crash. A
+    /// crash *during* a call is among the crashes of the snapshot after it, for a sync of the one before.
+    pub fn record(&self) {
+        self.inner().recording = Some(Vec::new());
+    }
+
+    /// The snapshots since [`SimDisk::record`]; [`SimDisk::calls`] of each says after which call.
+    pub fn take_recording(&self) -> Vec<SimDisk> {
+        self.inner().recording.take().unwrap_or_default()
+    }
+
+    /// The pending effects, in the order of the calls.
+    pub fn pending(&self) -> Vec<PendingEffect> {
+        self.inner().state.describe()
+    }
+
+    /// How many effects are pending.
+    pub fn pending_effects(&self) -> usize {
+        self.inner().state.pending.len()
+    }
+
+    /// How many bytes the newest call was to write, as far as they are pending: one less than the
+    /// distinct values for [`Crash::Torn`].
+    pub fn bytes_in_flight(&self) -> u64 {
+        let length = |effect: PendingEffect| match effect.kind {
+            EffectKind::Data { length, .. } if effect.in_flight => length,
+            _ => 0,
+        };
+        self.pending().into_iter().map(length).sum()
+    }
+
+    /// A fingerprint of what programs see: names and bytes. For images of crashes, equal fingerprints
+    /// mean equal images.
+    pub fn image_hash(&self) -> u64 {
+        let inner = self.inner();
+        let mut hash = 0;
+        for (name, inode) in &inner.state.names {
+            hash = mix(hash, fingerprint(name.as_bytes()));
+            hash = mix(hash, inner.state.inodes[inode].cache.fingerprint());
+        }
+        hash
+    }
+
+    // The disk from outside: no calls, never failing, and durable at once.
+
+    /// The names, sorted.
+    pub fn file_names(&self) -> Vec<String> {
+        let inner = self.inner();
+        inner
+            .state
+            .names
+            .keys()
+            .map(|name| name.to_string())
+            .collect()
+    }
+
+    /// What a program would read.
+    pub fn read_file(&self, name: &str) -> Option<Vec<u8>> {
+        let inner = self.inner();
+        let inode = inner.state.named(name).ok()?;
+        Some(inner.state.inodes[&inode].cache.to_vec())
+    }
+
+    /// Puts a new file in the place of the one of this name, if any. Who has that open keeps the old one.
+    pub fn write_file(&self, name: &str, bytes: &[u8]) {
+        self.edit_names(|state| {
+            let inode = state.new_id();
+            let name: Arc<str> = name.into();
+            let file = Inode::new(&name, Content::from_bytes(bytes));
+            state.inodes.insert(inode, file);
+            state.durable_names.insert(name, inode);
+            true
+        });
+    }
+
+    /// Removes a name; false without such a file.
+    pub fn remove_file(&self, name: &str) -> bool {
+        self.edit_names(|state| state.durable_names.remove(name).is_some())
+    }
+
+    /// Renames a file, replacing `to` when it exists; false without such a file.
+    pub fn rename(&self, from: &str, to: &str) -> bool {
+        self.edit_names(|state| {
+            let Some(inode) = state.durable_names.remove(from) else {
+                return false;
+            };
+            state.durable_names.insert(to.into(), inode);
+            true
+        })
+    }
+
+    /// Flips a bit, in the cache and on the medium; false past the end or without such a file. A pending
+    /// write to the same sector still holds what it held.
+    pub fn flip_bit(&self, name: &str, bit: u64) -> bool {
+        let mut inner = self.inner();
+        let Ok(inode) = inner.state.named(name) else {
+            return false;
+        };
+        let file = inner.state.inode_mut(inode);
+        file.durable.flip_bit(bit);
+        file.cache.flip_bit(bit);
+        bit / 8 < file.cache.size()
+    }
+
+    // Inside.
+
+    fn with_state(state: State, calls: u64, trace: u64) -> SimDisk {
+        SimDisk {
+            inner: Arc::new(Mutex::new(Inner {
+                state,
+                calls,
+                trace,
+                is_off: false,
+                plans: Vec::new(),
+                recording: None,
+            })),
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        lock(&self.inner)
+    }
+
+    /// Makes all names durable and then changes them from outside.
+    fn edit_names(&self, edit: impl FnOnce(&mut State) -> bool) -> bool {
+        let mut inner = self.inner();
+        let state = &mut inner.state;
+        state.retain(|effect| effect.change.inode().is_some());
+        state.durable_names = state.names.clone();
+        let outcome = edit(state);
+        state.names = state.durable_names.clone();
+        state.collect();
+        outcome
+    }
+
+    /// One call: counts it, lets a fault strike, else or also does the work.
+    fn call<T>(
+        &self,
+        kind: CallKind,
+        name: &str,
+        detail: u64,
+        work: impl FnOnce(&mut State, Option<Fault>) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let mut inner = self.inner();
+        if inner.is_off {
+            return Err(io::Error::other("the simulated machine is off"));
+        }
+        inner.calls += 1;
+        inner.state.call += 1;
+        let mut strikes = inner
+            .plans
+            .iter_mut()
+            .filter_map(|plan| plan.strike(kind, name));
+        let fault = strikes.next();
+        let last_id = inner.state.next_id;
+        let outcome = match fault {
+            Some(Fault::Error(error)) => Err(failure(error)),
+            Some(Fault::ErrorAfter(error)) => {
+                let outcome = work(&mut inner.state, None);
+                inner.state.close_since(last_id);
+                outcome.and(Err(failure(error)))
+            }
+            Some(Fault::PowerLoss) => {
+                if !kind.is_sync() {
+                    // Whatever it would have reported: nobody is there to hear it.
+                    let _ = work(&mut inner.state, None);
+                }
+                inner.state.close_since(last_id);
+                inner.is_off = true;
+                Err(io::Error::other("the simulated machine has lost power"))
+            }
+            _ => work(&mut inner.state, fault),
+        };
+        inner.note(kind, name, detail, outcome.as_ref().err());
+        outcome
+    }
+
+    fn streams_at(&self, site: Site) -> Random {
+        self.inner().state.streams.at(site)
+    }
+
+    fn close(&self, handle: u64) {
+        self.inner().state.close(handle);
+    }
+
+    fn unlock(&self, handle: u64) {
+        self.inner().state.unlock(handle);
+    }
+}
+
+impl Inner {
+    fn note(&mut self, kind: CallKind, name: &str, detail: u64, error: Option<&io::Error>) {
+        let outcome = error.map_or(0, |error| fingerprint(error.kind().to_string().as_bytes()));
+        for part in [kind as u64, fingerprint(name.as_bytes()), detail, outcome] {
+            self.trace = mix(self.trace, part);
+        }
+        self.take_snapshot();
+    }
+
+    fn take_snapshot(&mut self) {
+        if let Some(recording) = &mut self.recording {
+            let state = self.state.without_owners();
+            recording.push(SimDisk::with_state(state, self.calls, self.trace));
+        }
+    }
+}
+
+impl fmt::Debug for SimDisk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimDisk")
+            .field("files", &self.file_names())
+            .field("calls", &self.calls())
+            .field("pending", &self.pending())
+            .finish()
+    }
+}
