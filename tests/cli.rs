@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-const COMMANDS: [&str; 3] = ["put", "take", "demo"];
+const COMMANDS: [&str; 4] = ["put", "take", "agent", "demo"];
 
 fn flumen(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_flumen"))
@@ -96,6 +96,8 @@ fn wrong_usage_exits_with_2_and_names_what_is_wrong() {
         &["take", "q", "--ack-durability", "os"],
         &["--ack-durability", "lazy="],
     );
+    assert_usage(&["agent", "--name", "a1"], &["--conf-file"]);
+    assert_usage(&["agent", "--conf-file", "f"], &["--name"]);
     assert_usage(&["demo", "--lines", "0"], &["--lines"]);
     assert_usage(
         &["demo", "--lines", "5", "--kills", "5"],

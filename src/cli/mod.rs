@@ -7,6 +7,7 @@
     reason = "a command deals with plain files, child processes and the clock; the engine's rules are for the engine"
 )]
 
+mod agent;
 mod args;
 mod demo;
 mod exit;
@@ -47,6 +48,7 @@ pub(crate) struct Arguments {
 enum Command {
     Put(put::PutArgs),
     Take(take::TakeArgs),
+    Agent(agent::AgentArgs),
     Demo(demo::DemoArgs),
 }
 
@@ -55,6 +57,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
     match arguments.command {
         Command::Put(args) => put::run(&args),
         Command::Take(args) => take::run(&args),
+        Command::Agent(args) => agent::run(&args),
         Command::Demo(args) => demo::run(&args),
     }
 }

@@ -111,7 +111,6 @@ impl Place {
 {AGENT_NAME}.sources.log.maxBackoffSleep = 100
 
 {AGENT_NAME}.channels.queue.type = file
-{AGENT_NAME}.channels.queue.checkpointDir = {path}/channel
 {AGENT_NAME}.channels.queue.dataDirs = {path}/channel
 {AGENT_NAME}.channels.queue.maxFileSize = 1048576
 
