@@ -30,7 +30,7 @@ use writer::Writer;
 /// Lines per second: 2 MB/s, with the default number of lines for about 25 seconds.
 const PACE: u64 = 12_000;
 const LINES: u64 = 320_000;
-/// How often the log is rotated, about.
+/// How often the log is rotated.
 const ROTATIONS: u64 = 6;
 /// Most kills: each costs a restart, and a thousand take a while.
 const KILLS_MAX: u64 = 1000;
@@ -124,7 +124,8 @@ fn show(
     let logs = place.logs();
     // One generator each, so that the kills do not depend on how the writer's time was cut.
     let writer_random = Random::new(seed ^ u64::MAX);
-    let rotate_after = args.lines / ROTATIONS;
+    // A bit more than an even share, so that the last rotation does not come with the last line.
+    let rotate_after = args.lines / (ROTATIONS + 1) + 1;
     let writer = Writer::new(&logs, &sample, writer_random, PACE, rotate_after)
         .map_err(|error| Failure::io("begin the log", &error))?;
     let storm = Storm::new(&plan, place, writer, Random::new(seed), shutdown);

@@ -107,8 +107,8 @@ impl Place {
 {AGENT_NAME}.sources.log.filegroups = access
 {AGENT_NAME}.sources.log.filegroups.access = {path}/logs/{LOG_NAME}.*
 {AGENT_NAME}.sources.log.batchSize = 1000
-{AGENT_NAME}.sources.log.backoffSleepIncrement = 20
-{AGENT_NAME}.sources.log.maxBackoffSleep = 100
+{AGENT_NAME}.sources.log.backoffSleepIncrement = 1
+{AGENT_NAME}.sources.log.maxBackoffSleep = 5
 
 {AGENT_NAME}.channels.queue.type = file
 {AGENT_NAME}.channels.queue.dataDirs = {path}/channel

@@ -18,6 +18,8 @@ use crate::cli::report;
 
 /// How often the demo looks at its agent, and writes.
 const TICK: Duration = Duration::from_millis(2);
+/// A kill comes at a random moment within this time after lines were written.
+const AGONY: Duration = Duration::from_millis(10);
 /// An agent that has work and delivers nothing for so long is stuck.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -109,6 +111,9 @@ impl<'a> Storm<'a> {
             }
             watch.look(self.place)?;
         }
+        // The agent has just been given lines. It dies anywhere on their way, not always at the first step.
+        let agony = self.random.below(AGONY.as_micros() as u64);
+        self.sleep(Duration::from_micros(agony))?;
         if !agent.kill()? {
             let text = "the agent ended by itself just before it was to be killed";
             let log = child::last_words(&self.place.agent_log());
@@ -146,11 +151,17 @@ impl<'a> Storm<'a> {
         }
     }
 
+    /// Lets time pass; an error when the demo is to end.
+    fn sleep(&self, time: Duration) -> Result<(), Failure> {
+        match self.shutdown.sleep(time) {
+            false => Ok(()),
+            true => Err(Failure::new(Exit::Io, "stopped before the end")),
+        }
+    }
+
     /// Writes what is due, up to `end` lines, and lets a little time pass.
     fn tick(&mut self, end: u64) -> Result<(), Failure> {
-        if self.shutdown.sleep(TICK) {
-            return Err(Failure::new(Exit::Done, "stopped before the end"));
-        }
+        self.sleep(TICK)?;
         let now = Instant::now();
         let elapsed = now.duration_since(self.last_tick);
         self.last_tick = now;
