@@ -1,6 +1,9 @@
 //! What the tests of sources, sinks and the agent share.
 #![allow(dead_code, reason = "each test binary uses its own part")]
-#![allow(clippy::disallowed_methods, reason = "tests make and read the files that sources and sinks work on")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests make and read the files that sources and sinks work on"
+)]
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
