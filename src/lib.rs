@@ -2,18 +2,22 @@
 #![deny(unsafe_code)]
 #![deny(missing_docs)]
 
+#[cfg(feature = "agent")]
+mod back_off;
 mod bytes;
 mod channel;
 mod event;
 mod log;
 mod shutdown;
-pub mod sink;
-pub mod source;
 pub mod storage;
 mod sync;
 
 #[cfg(feature = "agent")]
 pub mod agent;
+#[cfg(feature = "agent")]
+pub mod sink;
+#[cfg(feature = "agent")]
+pub mod source;
 
 pub use bytes::Bytes;
 pub use channel::{

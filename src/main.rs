@@ -1,2 +1,19 @@
-//! The `flumen` program.
-fn main() {}
+//! The `flumen` program: arguments in, exit code out. What the commands do is in `cli`.
+
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let arguments = cli::Arguments::parse();
+    cli::start_log(&arguments);
+    match cli::run(arguments) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            cli::say(&failure);
+            failure.exit.into()
+        }
+    }
+}

@@ -21,7 +21,11 @@ fn crashes(disk: &SimDisk, seed: u64) -> Vec<Crash<'static>> {
         crashes.extend((0..pending).flat_map(|i| [Crash::Drop(i), Crash::OnlyKeep(i)]));
     }
     let in_flight = disk.bytes_in_flight();
-    crashes.extend((0..in_flight).step_by(1 + in_flight as usize / 9).map(Crash::Torn));
+    crashes.extend(
+        (0..in_flight)
+            .step_by(1 + in_flight as usize / 9)
+            .map(Crash::Torn),
+    );
     for turn in 0..3 {
         crashes.push(Crash::Random(seed * 8 + turn));
         crashes.push(Crash::Hostile(seed * 8 + turn, Hostile::USUAL));
@@ -70,7 +74,8 @@ impl Campaign {
         let channel = open(image).unwrap_or_else(|error| panic!("{what}, again: {error}"));
         let mut put = channel.begin_put();
         put.put(Event::new("last:")).expect("there is room");
-        put.commit().unwrap_or_else(|error| panic!("{what}, put: {error}"));
+        put.commit()
+            .unwrap_or_else(|error| panic!("{what}, put: {error}"));
         drop(channel);
         let image = image.crash(&Crash::LoseAll);
         let channel = open(&image).unwrap_or_else(|error| panic!("{what}, after all: {error}"));
@@ -87,7 +92,10 @@ fn run(name: &str, steps: &[Step]) -> u64 {
     let spans: Vec<Span> = runner.spans.clone();
     let recording = runner.disk.take_recording();
     drop(runner);
-    let mut campaign = Campaign { seen: HashSet::new(), images: 0 };
+    let mut campaign = Campaign {
+        seen: HashSet::new(),
+        images: 0,
+    };
     for (index, snapshot) in recording.iter().enumerate() {
         let calls = snapshot.calls();
         let allowed = allowed(&spans, calls);
@@ -106,34 +114,92 @@ fn run(name: &str, steps: &[Step]) -> u64 {
 #[test]
 fn i1_i2_i3_puts_and_takes() {
     use Step::*;
-    let images = run("puts and takes", &[Put(3), Put(1), Take(2), PutRollback(2), Put(2), TakeRollback(3), Take(3)]);
+    let images = run(
+        "puts and takes",
+        &[
+            Put(3),
+            Put(1),
+            Take(2),
+            PutRollback(2),
+            Put(2),
+            TakeRollback(3),
+            Take(3),
+        ],
+    );
     assert!(images > 500, "{images} images");
 }
 
 #[test]
 fn i2_i12_segments_follow_one_another() {
     use Step::*;
-    let images = run("segments", &[PutLarge(30), PutLarge(30), PutLarge(30), Take(2), PutLarge(30), Take(2), PutLarge(40), PutLarge(40)]);
+    let images = run(
+        "segments",
+        &[
+            PutLarge(30),
+            PutLarge(30),
+            PutLarge(30),
+            Take(2),
+            PutLarge(30),
+            Take(2),
+            PutLarge(40),
+            PutLarge(40),
+        ],
+    );
     assert!(images > 1000, "{images} images");
 }
 
 #[test]
 fn i5_acks_out_of_order_and_checkpoints() {
     use Step::*;
-    let images = run("acks", &[Put(5), TakeLater(3), Checkpoint, Put(2), TakeLater(4), Maintain, Take(1)]);
+    let images = run(
+        "acks",
+        &[
+            Put(5),
+            TakeLater(3),
+            Checkpoint,
+            Put(2),
+            TakeLater(4),
+            Maintain,
+            Take(1),
+        ],
+    );
     assert!(images > 500, "{images} images");
 }
 
 #[test]
 fn i10_closing_and_opening() {
     use Step::*;
-    let images = run("openings", &[Put(2), Reopen, Put(2), Abandon, Take(1), Put(1), Reopen, Reopen, Take(2), Abandon]);
+    let images = run(
+        "openings",
+        &[
+            Put(2),
+            Reopen,
+            Put(2),
+            Abandon,
+            Take(1),
+            Put(1),
+            Reopen,
+            Reopen,
+            Take(2),
+            Abandon,
+        ],
+    );
     assert!(images > 1000, "{images} images");
 }
 
 #[test]
 fn a_record_larger_than_a_segment() {
     use Step::*;
-    let images = run("large", &[Put(1), PutLarge(100), Put(1), Take(2), PutLarge(10), Take(1)]);
+    let images = run(
+        "large",
+        &[
+            Put(1),
+            PutLarge(100),
+            Put(1),
+            Take(2),
+            PutLarge(10),
+            Take(1),
+        ],
+    );
     assert!(images > 500, "{images} images");
 }

@@ -23,7 +23,9 @@ fn take_all(channel: &dyn Channel) -> Vec<String> {
 }
 
 fn options() -> ChannelOptions {
-    ChannelOptions::new().segment_size(64 << 10).put_wait(Duration::ZERO)
+    ChannelOptions::new()
+        .segment_size(64 << 10)
+        .put_wait(Duration::ZERO)
 }
 
 #[test]
@@ -112,8 +114,7 @@ fn i3_a_rolled_back_take_returns_to_its_place() {
 #[test]
 fn a_full_channel_hands_the_event_back() {
     let directory = tempfile::tempdir().expect("a directory");
-    let channel =
-        FileChannel::open(directory.path(), options().capacity_events(2)).expect("opens");
+    let channel = FileChannel::open(directory.path(), options().capacity_events(2)).expect("opens");
     put_all(&channel, &["a", "b"]);
     let mut put = channel.begin_put();
     match put.put(Event::new("c")) {

@@ -66,7 +66,12 @@ impl Log {
             slots: [Slot::Absent, Slot::Absent],
             listing: directory.list()?,
         };
-        let view = View { upper, lsn: Lsn(0), next_sequence: 0, is_done: &|_| false };
+        let view = View {
+            upper,
+            lsn: Lsn(0),
+            next_sequence: 0,
+            is_done: &|_| false,
+        };
         Log::open(directory, options, &survey, &view)
     }
 
@@ -79,7 +84,13 @@ impl Log {
     ) -> Result<Opened, LogError> {
         let mut slots = Slots::open(directory.clone(), &survey.slots)?;
         let mut checkpoint = survey.checkpoint.clone();
-        let newest = survey.listing.segments.keys().next_back().copied().unwrap_or(0);
+        let newest = survey
+            .listing
+            .segments
+            .keys()
+            .next_back()
+            .copied()
+            .unwrap_or(0);
         let numbers_used = checkpoint.numbers_used.max(newest);
         checkpoint.numbers_used = numbers_used + 1;
         checkpoint.epoch += 1;
@@ -90,9 +101,16 @@ impl Log {
         // What the listing shows may not be durable yet: see the pool on why that matters.
         directory.sync()?;
         let pool = Pool::new(directory.clone(), options.segment_size);
-        let mut keeper = Keeper { slots, pool, lsn: checkpoint.lsn, numbers_used };
+        let mut keeper = Keeper {
+            slots,
+            pool,
+            lsn: checkpoint.lsn,
+            numbers_used,
+        };
         let state_size = view.upper.len() + checkpoint.state.sealed.len() * 8;
-        keeper.pool.plan_reserve(reserve_size(state_size, options.ack_size_max));
+        keeper
+            .pool
+            .plan_reserve(reserve_size(state_size, options.ack_size_max));
         adopt_files(&directory, survey, &mut keeper.pool)?;
         let writer = match &survey.tail {
             None => unborn_writer(survey),
@@ -136,7 +154,9 @@ impl Log {
         let mut keeper = lock(&self.keeper);
         let begun = self.begin_segment(&mut keeper, &request, &[], view)?;
         drop(keeper);
-        let Some(writer) = begun else { return Ok(Opened::NoSpace) };
+        let Some(writer) = begun else {
+            return Ok(Opened::NoSpace);
+        };
         lock(&self.segments).tail = writer.header.number;
         *lock(&self.writer) = writer;
         Ok(Opened::Ready(self))
@@ -152,12 +172,7 @@ impl Log {
     }
 
     /// Ends the old tail where the proof of its records ends, and begins a new segment with the rest.
-    fn supersede(
-        self,
-        survey: &Survey,
-        tail: &Tail,
-        view: &View<'_>,
-    ) -> Result<Opened, LogError> {
+    fn supersede(self, survey: &Survey, tail: &Tail, view: &View<'_>) -> Result<Opened, LogError> {
         let proven_sequence = survey.proven_sequence(view.next_sequence);
         let sealed = Sealed {
             number: tail.header.number,
@@ -199,7 +214,10 @@ impl Log {
         let name = tail.name();
         let still_there = {
             let segments = lock(&self.segments);
-            segments.sealed.iter().any(|sealed| sealed.number == tail.header.number)
+            segments
+                .sealed
+                .iter()
+                .any(|sealed| sealed.number == tail.header.number)
         };
         if !still_there {
             return Ok(());
@@ -208,7 +226,8 @@ impl Log {
         let size = self.directory.size(&*file, &name)?;
         let end = end_offset.next_multiple_of(PAGE);
         if end < size {
-            file.set_size(end).map_err(|error| self.directory.error(&name, "cut", error))?;
+            file.set_size(end)
+                .map_err(|error| self.directory.error(&name, "cut", error))?;
             lock(&self.keeper).pool.uncount(size - end);
         }
         Ok(())
@@ -229,7 +248,12 @@ fn adopt_files(
     pool.adopt(&survey.listing.spares, &survey.listing.reserves)?;
     let tail = survey.tail.as_ref().map(|tail| tail.header.number);
     for (number, name) in &survey.listing.segments {
-        let listed = survey.checkpoint.state.sealed.binary_search_by_key(number, |sealed| sealed.number).is_ok();
+        let listed = survey
+            .checkpoint
+            .state
+            .sealed
+            .binary_search_by_key(number, |sealed| sealed.number)
+            .is_ok();
         let file = directory.open(name, Access::Read)?;
         pool.count(directory.size(&*file, name)?);
         drop(file);
@@ -251,7 +275,14 @@ fn unborn_writer(survey: &Survey) -> Writer {
     };
     let seed = header.seed();
     let (lanes, gathered) = (Vec::new(), Vec::new());
-    Writer { header, seed, offset: PAGE, next_sequence: 0, lanes, gathered }
+    Writer {
+        header,
+        seed,
+        offset: PAGE,
+        next_sequence: 0,
+        lanes,
+        gathered,
+    }
 }
 
 fn writer_at(directory: &Directory, tail: &Tail, view: &View<'_>) -> Result<Writer, StorageError> {

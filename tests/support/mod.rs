@@ -1,4 +1,6 @@
-//! What several test programs share: a reference model and histories to run against it.
+//! What several test programs share.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+#[cfg(feature = "agent")]
+pub mod files;
 pub mod history;
