@@ -258,6 +258,7 @@ fn write_back_makes_a_consistent_part_durable() {
         file.set_size(0).expect("cut");
         write_all_at(&*file, b"2", 700).expect("write");
         write_all_at(&*file, b"3", 0).expect("write");
+        write_all_at(&*file, b"4", 0).expect("write");
         storage.create("new").expect("create");
         storage.rename("new", "b").expect("rename");
         storage.remove("b").expect("remove");
