@@ -149,7 +149,8 @@ fn an_error_strikes_the_nth_call_of_its_kind_once_or_for_good() {
 
 #[test]
 fn every_kind_of_call_can_fail_before_or_after_its_work() {
-    let calls: [(CallKind, &dyn Fn(&dyn Storage, &dyn File) -> bool); 17] = [
+    type Fails<'a> = &'a dyn Fn(&dyn Storage, &dyn File) -> bool;
+    let calls: [(CallKind, Fails<'_>); 17] = [
         (CallKind::List, &|storage, _| storage.list().is_err()),
         (CallKind::Create, &|storage, _| storage.create("b").is_err()),
         (CallKind::Open, &|storage, _| {
