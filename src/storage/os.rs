@@ -263,12 +263,12 @@ impl File for OsFile {
             return Ok(());
         }
         // The error says nothing: the system returns the reason, and fs2 reads it from where it is not
-        // (a full disk comes out as code 0, or as the thread's previous error). So give back what was
-        // taken, look at the space, and else let plain writes succeed or find the true reason.
-        self.file.set_len(former)?;
+        // (a full disk comes out as code 0, or as the thread's previous error). So look at the space that
+        // is left, and otherwise let plain writes succeed or find the true reason.
         let outcome = self.allocate_by_writing(former, size);
         if outcome.is_err() {
-            // Should this fail too, the file stays longer, which the contract allows.
+            // Gives back the blocks that either attempt got. Should this fail too, the file stays longer,
+            // which the contract allows.
             let _ = self.file.set_len(former);
         }
         outcome

@@ -231,13 +231,46 @@ fn allocate_fails_on_a_file_opened_for_reading() {
     assert_eq!(file.size().expect("size"), 0);
 }
 
-/// Unmounts when the test ends, however it ends.
-struct Mounted<'a>(&'a Path);
+/// A small file system, unmounted when the test ends, however it ends.
+struct Mounted(tempfile::TempDir);
 
-impl Drop for Mounted<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.0).status();
+impl Mounted {
+    /// `None` when this machine or this user cannot mount one.
+    fn new(kind: &str) -> Option<Mounted> {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let image = directory.path().join("image");
+        let (options, source) = match kind {
+            "tmpfs" => ("size=1m", Path::new("tmpfs")),
+            _ => {
+                let file = fs::File::create_new(&image).expect("create");
+                file.set_len(2 << 20).expect("set_len");
+                let mut make = Command::new(format!("mkfs.{kind}"));
+                succeeds(make.arg("-q").arg(&image))?;
+                ("loop", image.as_path())
+            }
+        };
+        let target = directory.path().join("mounted");
+        fs::create_dir(&target).expect("create_dir");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", kind, "-o", options]).arg(source);
+        succeeds(mount.arg(&target))?;
+        Some(Mounted(directory))
     }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("mounted")
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.path()).status();
+    }
+}
+
+fn succeeds(command: &mut Command) -> Option<()> {
+    let output = command.output().ok()?;
+    output.status.success().then_some(())
 }
 
 #[test]
@@ -246,25 +279,22 @@ impl Drop for Mounted<'_> {
     reason = "a skipped test must be seen to be skipped"
 )]
 fn allocate_on_a_full_file_system_says_so_and_gives_back() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let mounted = Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
-        .arg(directory.path())
-        .output();
-    if !mounted.is_ok_and(|output| output.status.success()) {
-        eprintln!("SKIPPED: no tmpfs can be mounted here, so no full file system was tried");
-        return;
+    for kind_of_system in ["tmpfs", "ext4"] {
+        let Some(mounted) = Mounted::new(kind_of_system) else {
+            eprintln!("SKIPPED: no {kind_of_system} can be mounted here, so no full one was tried");
+            continue;
+        };
+        let storage = OsStorage::new(mounted.path(), false).expect("open");
+        let file = storage.create("a").expect("create");
+        write_all_at(&*file, &[7; 5000], 0).expect("write");
+        file.sync_all().expect("sync");
+        let before = storage.available_space().expect("space");
+        assert_eq!(kind(file.allocate(4 << 20)), Some(ErrorKind::StorageFull));
+        assert_eq!(file.size().expect("size"), 5000, "{kind_of_system}");
+        let left = storage.available_space().expect("space");
+        assert!(before - left <= 8192, "{kind_of_system}: {before} {left}");
+        file.allocate(256 << 10).expect("the rest has room");
     }
-    let _mounted = Mounted(directory.path());
-    let storage = OsStorage::new(directory.path(), false).expect("open");
-    let before = storage.available_space().expect("space");
-    let file = storage.create("a").expect("create");
-    write_all_at(&*file, &[7; 5000], 0).expect("write");
-    assert_eq!(kind(file.allocate(2 << 20)), Some(ErrorKind::StorageFull));
-    assert_eq!(file.size().expect("size"), 5000);
-    let left = storage.available_space().expect("space");
-    assert!(before - left <= 8192, "given back: {before} {left}");
-    file.allocate(512 << 10).expect("the rest has room");
 }
 
 #[test]

@@ -149,7 +149,8 @@ fn an_error_strikes_the_nth_call_of_its_kind_once_or_for_good() {
 
 #[test]
 fn every_kind_of_call_can_fail_before_or_after_its_work() {
-    let calls: [(CallKind, &dyn Fn(&dyn Storage, &dyn File) -> bool); 17] = [
+    type Fails<'a> = &'a dyn Fn(&dyn Storage, &dyn File) -> bool;
+    let calls: [(CallKind, Fails<'_>); 17] = [
         (CallKind::List, &|storage, _| storage.list().is_err()),
         (CallKind::Create, &|storage, _| storage.create("b").is_err()),
         (CallKind::Open, &|storage, _| {
@@ -258,6 +259,7 @@ fn write_back_makes_a_consistent_part_durable() {
         file.set_size(0).expect("cut");
         write_all_at(&*file, b"2", 700).expect("write");
         write_all_at(&*file, b"3", 0).expect("write");
+        write_all_at(&*file, b"4", 0).expect("write");
         storage.create("new").expect("create");
         storage.rename("new", "b").expect("rename");
         storage.remove("b").expect("remove");

@@ -195,8 +195,7 @@ impl SimDisk {
         self.inner().state.pending.len()
     }
 
-    /// How many bytes the newest call was to write, as far as they are pending: one less than the
-    /// distinct values for [`Crash::Torn`].
+    /// How many bytes the newest call wrote that are still pending: [`Crash::Torn`] takes 0 to this.
     pub fn bytes_in_flight(&self) -> u64 {
         let length = |effect: PendingEffect| match effect.kind {
             EffectKind::Data { length, .. } if effect.in_flight => length,

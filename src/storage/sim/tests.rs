@@ -109,6 +109,11 @@ fn length_and_data_survive_apart() {
     assert_eq!(length_only.expect("named"), b"old\0\0\0");
     let data_only = after(&disk, &Crash::Subset(&|_, effect| !is_length(effect)));
     assert_eq!(data_only.expect("named"), b"old");
+    let image = disk.crash(&Crash::Subset(&|_, effect| !is_length(effect)));
+    let grown = image.storage().open("a", Access::ReadWrite).expect("open");
+    grown.set_size(6).expect("grow");
+    let found = image.read_file("a").expect("named");
+    assert_eq!(found, b"old\0\0\0", "what the length hid is gone");
     let between = |_: usize, effect: &PendingEffect| match effect.kind {
         EffectKind::Length { .. } => Fate::Length(5),
         _ => Fate::Kept,
@@ -231,7 +236,8 @@ fn power_loss_at_the_nth_call_ends_everything() {
             storage.sync_directory()
         })();
         assert_eq!(outcome.is_err(), plan.is_some());
-        assert_eq!(storage.list().is_err(), disk.is_off(), "off means off");
+        assert_eq!(disk.is_off(), plan.is_some());
+        assert_eq!(storage.list().is_err(), plan.is_some(), "off means off");
         disk
     };
     assert_eq!(run(None).calls(), 5);
@@ -367,13 +373,14 @@ fn an_unlinked_file_lives_while_it_is_open() {
 #[test]
 fn the_disk_is_edited_from_outside_durably() {
     let (disk, _file) = disk_with(b"abc");
+    disk.storage().create("pending").expect("create");
     assert!(disk.flip_bit("a", 9));
     assert!(!disk.flip_bit("a", 24) && !disk.flip_bit("b", 0));
     assert!(disk.rename("a", "b") && !disk.rename("a", "b"));
     disk.write_file("c", b"c");
     assert!(disk.remove_file("c") && !disk.remove_file("c"));
     let image = disk.crash(&Crash::LoseAll);
-    assert_eq!(image.file_names(), ["b"]);
+    assert_eq!(image.file_names(), ["b", "pending"]);
     assert_eq!(image.read_file("b").expect("named"), b"a`c");
-    assert_eq!(disk.calls(), 1, "the opening only");
+    assert_eq!(disk.calls(), 2, "the opening and the creation only");
 }
