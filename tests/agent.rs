@@ -4,6 +4,7 @@
     reason = "tests make and change the files that are followed"
 )]
 
+#[path = "support/agent.rs"]
 mod support;
 
 use std::path::Path;
@@ -13,7 +14,7 @@ use flumen::Shutdown;
 use flumen::agent::{self, AgentError, Config, RunOptions};
 use flumen::sink::SinkError;
 use flumen::source::SourceError;
-use support::{append, files, rename};
+use support::{append, eventually, files, rename};
 use tempfile::{TempDir, tempdir};
 
 const UNTIL_IDLE: RunOptions = RunOptions { until_idle: true };
@@ -83,13 +84,9 @@ fn a_stop_ends_the_agent_after_what_it_has_in_hand() {
         let (config, shutdown) = (config(dir.path(), ""), shutdown.clone());
         thread::spawn(move || agent::run(config, RunOptions::default(), &shutdown))
     };
-    while out(dir.path()).len() < 4 {
-        thread::yield_now();
-    }
+    eventually(|| out(dir.path()) == "a\nb\n");
     append(&dir.path().join("in/log"), "c\n");
-    while out(dir.path()).len() < 6 {
-        thread::yield_now();
-    }
+    eventually(|| out(dir.path()) == "a\nb\nc\n");
     shutdown.stop();
     let result = running.join().expect("the agent does not panic");
     result.expect("a stop is no failure");
@@ -113,7 +110,8 @@ fn a_sink_that_cannot_start_ends_the_agent() {
     let error = agent::run(config, RunOptions::default(), &Shutdown::new());
     let is_right = matches!(
         &error,
-        Err(AgentError::Sink { sink, error: SinkError::Foreign { .. } }) if sink == "k"
+        Err(AgentError::Sink { sink, error })
+            if sink == "k" && matches!(**error, SinkError::Foreign { .. })
     );
     assert!(is_right, "{error:?}");
 }

@@ -4,6 +4,7 @@
     reason = "tests look at and damage the files that sinks write"
 )]
 
+#[path = "support/agent.rs"]
 mod support;
 
 use std::fs;

@@ -5,6 +5,7 @@
     reason = "tests make and change the files that are followed"
 )]
 
+#[path = "support/agent.rs"]
 mod support;
 
 use std::fs::{self, File};
@@ -17,7 +18,7 @@ use std::time::{Duration, SystemTime};
 use flumen::source::taildir::{FileGroup, TaildirOptions};
 use flumen::source::{Source, SourceError, Taildir};
 use flumen::{Channel, ChannelOptions, MemoryChannel, Shutdown};
-use support::{append, bodies, channel, drain, read, rename, run, tail};
+use support::{append, bodies, channel, drain, eventually, read, rename, run, tail};
 use tempfile::{TempDir, tempdir};
 
 /// Longer than anything takes; reached only by a test that fails.
@@ -159,9 +160,7 @@ fn a_stop_at_every_event_loses_and_doubles_nothing() {
         let mut options = tail(dir.path(), ".*");
         options.batch_size = 5;
         let live = Live::start(options.clone(), &channel);
-        while channel.stats().events < delivered {
-            thread::yield_now();
-        }
+        eventually(|| channel.stats().events == delivered);
         let mut lines = live.stop();
         assert_eq!(lines.len() as u64, delivered);
         options.batch_size = 3;
@@ -593,4 +592,37 @@ fn a_running_source_follows_many_rotations_in_order() {
         found.extend(live.stop());
         assert_eq!(found, expected, "pattern {pattern}");
     }
+}
+
+/// A writer that rotates at full speed beside a source that is stopped and started all the time.
+#[test]
+fn restarts_beside_a_busy_writer_keep_every_line_once_and_in_order() {
+    const LINES: usize = 4000;
+    let (dir, channel) = (dir(), channel());
+    let log = dir.path().join("log");
+    let writer = {
+        let (log, dir) = (log.clone(), dir.path().to_path_buf());
+        thread::spawn(move || {
+            for line in 0..LINES {
+                append(&log, &format!("{line}\n"));
+                if line % 37 == 36 {
+                    rename(&log, &dir.join(format!("log.{}", 1_700_000_000 + line)));
+                }
+            }
+        })
+    };
+    let mut options = tail(dir.path(), "log.*");
+    options.batch_size = 10;
+    options.idle_timeout = Duration::from_millis(1);
+    let mut found = Vec::new();
+    while found.len() < LINES {
+        let live = Live::start(options.clone(), &channel);
+        let lines = live.lines(1);
+        assert!(!lines.is_empty(), "no news after {}", found.len());
+        found.extend(lines);
+        found.extend(live.stop());
+    }
+    writer.join().expect("the writer does not panic");
+    let expected: Vec<String> = (0..LINES).map(|line| line.to_string()).collect();
+    assert_eq!(found, expected);
 }

@@ -36,8 +36,8 @@ impl Problem {
     }
 }
 
-/// Everything that is wrong with a configuration; nothing was started. Each mistake is shown with its line,
-/// its column and a cure.
+/// Everything that is wrong with a configuration; nothing was started. Each mistake is shown with
+/// its line, its column and a cure.
 #[derive(Clone, Debug)]
 pub struct ConfigError {
     path: String,
@@ -98,7 +98,8 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// The candidate that `word` is most likely a misspelling of: at most a third of its letters are wrong.
+/// The candidate that `word` is most likely a misspelling of: at most a third of its letters are
+/// wrong.
 pub(super) fn did_you_mean<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
@@ -111,8 +112,8 @@ pub(super) fn did_you_mean<'a>(
         .map(|(_, candidate)| candidate)
 }
 
-/// Letters to insert, delete, change or swap with their neighbour to turn one word into the other, whatever
-/// the case.
+/// Letters to insert, delete, change or swap with their neighbour to turn one word into the other,
+/// whatever the case.
 fn distance(left: &str, right: &str) -> usize {
     let left: Vec<char> = left.to_lowercase().chars().collect();
     let right: Vec<char> = right.to_lowercase().chars().collect();

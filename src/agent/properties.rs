@@ -10,8 +10,8 @@ pub(super) struct Property {
     pub(super) key: String,
     pub(super) key_span: Range<usize>,
     pub(super) value: String,
-    /// For each byte of the value, and for its end, where in the text it comes from: escapes and continued
-    /// lines make the two differ.
+    /// For each byte of the value, and for its end, where in the text it comes from: escapes and
+    /// continued lines make the two differ.
     origins: Vec<usize>,
 }
 
@@ -39,9 +39,9 @@ impl Property {
     }
 }
 
-/// Reads properties as Java does: comments with `#` and `!`, separators `=`, `:` and white space, lines
-/// continued with a backslash, escapes; but in UTF-8, and a key that comes twice is a mistake, not the
-/// silent loss of its first value.
+/// Reads properties as Java does: comments with `#` and `!`, separators `=`, `:` and white space,
+/// lines continued with a backslash, escapes; but in UTF-8, and a key that comes twice is a
+/// mistake, not the silent loss of its first value.
 pub(super) fn parse(text: &str, problems: &mut Vec<Problem>) -> Vec<Property> {
     let mut reader = Reader {
         text,
@@ -167,13 +167,7 @@ impl Reader<'_> {
                 ('\\', Some('u')) => return Some(self.unicode()),
                 ('\\', Some(char)) => {
                     return Some(Unit {
-                        char: match char {
-                            't' => '\t',
-                            'n' => '\n',
-                            'r' => '\r',
-                            'f' => '\x0c',
-                            other => other,
-                        },
+                        char: unescape(char),
                         escaped: true,
                         end: self.at + 1 + char.len_utf8(),
                     });
@@ -218,6 +212,17 @@ impl Reader<'_> {
             escaped,
             end,
         }
+    }
+}
+
+/// What a backslash and `char` stand for.
+fn unescape(char: char) -> char {
+    match char {
+        't' => '\t',
+        'n' => '\n',
+        'r' => '\r',
+        'f' => '\x0c',
+        other => other,
     }
 }
 

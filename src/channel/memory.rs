@@ -16,8 +16,8 @@ use crate::sync::{Mutex, lock};
 
 /// A channel in memory: fast, bounded, and empty after every start. Clones share it.
 ///
-/// Of the options those about disks have no effect. Cursors live as long as the events: until the process
-/// ends.
+/// Of the options those about disks have no effect. Cursors live as long as the events: until the
+/// process ends.
 ///
 /// ```
 /// use flumen::{Channel, ChannelOptions, Event, MemoryChannel};

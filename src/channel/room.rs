@@ -8,9 +8,9 @@ use crate::sync::{Condvar, Mutex, lock, wait_timeout_while};
 
 /// Room for events, counted in events and in bytes.
 ///
-/// Room is reserved one event at a time, before it is known whether its transaction commits, and released
-/// when the put rolls back or when the take of the event commits. So what is used is never less than what
-/// the channel holds, and a commit can never fail for want of room.
+/// Room is reserved one event at a time, before it is known whether its transaction commits, and
+/// released when the put rolls back or when the take of the event commits. So what is used is never
+/// less than what the channel holds, and a commit can never fail for want of room.
 pub(crate) struct Room {
     state: Mutex<State>,
     freed: Condvar,
@@ -30,8 +30,8 @@ enum End {
 }
 
 impl Room {
-    /// Room of which some is used already. That may be more than the capacity, when an opening lowered it:
-    /// then puts wait until takes have brought the depth below it.
+    /// Room of which some is used already. That may be more than the capacity, when an opening
+    /// lowered it: then puts wait until takes have brought the depth below it.
     pub(crate) fn new(
         capacity_events: u64,
         capacity_bytes: u64,
@@ -70,8 +70,8 @@ impl Room {
         }
     }
 
-    /// Gives room back and wakes those who wait for it. All of them: the first to wake may be the one whose
-    /// event is too large for what came free.
+    /// Gives room back and wakes those who wait for it. All of them: the first to wake may be the
+    /// one whose event is too large for what came free.
     pub(crate) fn release(&self, events: u64, size: u64) {
         let mut state = lock(&self.state);
         debug_assert!(events <= state.used_events && size <= state.used_bytes);

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use super::{Cursor, Sink, SinkError};
 use crate::event::Event;
 
-/// Flume's logger sink: headers and the first bytes of the body, in hexadecimal and as text, as a message
-/// of level INFO. For trying things out.
+/// Flume's logger sink: headers and the first bytes of the body, in hexadecimal and as text, as a
+/// message of level INFO. For trying things out.
 #[derive(Clone, Copy, Debug)]
 pub struct Logger {
     body_max: usize,

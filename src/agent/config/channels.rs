@@ -27,7 +27,8 @@ const TYPES_LATER: [&str; 3] = [
     "spillablememory",
     "org.apache.flume.channel.kafka.KafkaChannel",
 ];
-/// Bytes a memory channel may hold. Flume takes 80 % of the heap; there is no heap limit here to ask.
+/// Bytes a memory channel may hold. Flume takes 80 % of the heap; there is no heap limit here to
+/// ask.
 const MEMORY_BYTES: u64 = 256 << 20;
 
 const FILE_KEYS: &[Key] = &[
@@ -97,8 +98,8 @@ const MEMORY_KEYS: &[Key] = &[
     ),
 ];
 
-/// Reads a channel. `None` when its type or its place is not known; the rest has defaults in place of what is
-/// wrong, and every mistake is reported.
+/// Reads a channel. `None` when its type or its place is not known; the rest has defaults in place
+/// of what is wrong, and every mistake is reported.
 pub(super) fn read(section: &Section<'_>, name: &str) -> Option<ChannelConfig> {
     let kind = section.required("type", "this channel has no type", "file")?;
     let kind = section.choice(kind, "this type of channel", &TYPES, &TYPES_LATER)?;
@@ -178,8 +179,8 @@ fn common(section: &Section<'_>, capacity: u64, transaction: u64) -> (ChannelOpt
     (options, transaction)
 }
 
-/// Flume's default is one place for all channels of a user, so that two of them collide (its FLUME guide
-/// warns of it); here the place must be named.
+/// Flume's default is one place for all channels of a user, so that two of them collide (its FLUME
+/// guide warns of it); here the place must be named.
 fn directory(section: &Section<'_>) -> Option<PathBuf> {
     let own = section.get("directory");
     let property = match (own, section.get("dataDirs")) {

@@ -6,6 +6,7 @@ mod sections;
 mod sinks;
 mod sources;
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use self::section::{Section, Sheet};
@@ -30,8 +31,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads the part of `text` that is about `agent`. `path` is only for messages. Other agents in the same
-    /// file are not looked at.
+    /// Reads the part of `text` that is about `agent`. `path` is only for messages. Other agents in
+    /// the same file are not looked at.
     pub fn parse(text: &str, path: &str, agent: &str) -> Result<Config, ConfigError> {
         let mut problems = Vec::new();
         let properties = properties::parse(text, &mut problems);
@@ -106,41 +107,42 @@ struct Links<'a> {
 }
 
 impl Links<'_> {
-    /// Whether the channel exists and its transactions can hold the component's batches: in Flume a batch
-    /// that is too large is rolled back and delivered again for ever.
+    /// Whether the channel exists and its transactions can hold the component's batches: in Flume a
+    /// batch that is too large is rolled back and delivered again for ever.
     fn check(&self, section: &Section<'_>, key: &str, (batch_key, batch): (&str, u64)) {
         let Some(property) = section.get(key) else {
             return;
         };
         for (word, span) in property.words() {
             if !self.names.contains(&word) {
-                let cure = match did_you_mean(word, self.names.iter().copied()) {
-                    Some(guess) => format!("did you mean `{guess}`?"),
-                    None => format!("the channels are: {}", self.names.join(", ")),
-                };
-                let title = format!("there is no channel `{word}`");
-                section.sheet.report(
-                    Problem::new(span, title)
-                        .label("not in the list of channels")
-                        .cure(cure),
-                );
+                section.sheet.report(self.unknown(word, span));
             }
             let channel = self.channels.iter().find(|channel| channel.name == word);
             let limit = channel.map_or(u64::MAX, |channel| channel.transaction_capacity);
             if batch > limit {
                 let place = section.get(batch_key).unwrap_or(property).value_span();
-                section.sheet.report(
+                let key = section.name(batch_key);
+                let problem =
                     Problem::new(place, "a batch is larger than a transaction of its channel")
                         .label(format!(
                             "{batch} events, but `{word}` takes {limit} at once"
                         ))
                         .cure(format!(
-                            "lower `{}`, or raise `transactionCapacity` of `{word}`",
-                            section.name(batch_key)
-                        )),
-                );
+                            "lower `{key}`, or raise `transactionCapacity` of `{word}`"
+                        ));
+                section.sheet.report(problem);
             }
         }
+    }
+
+    fn unknown(&self, word: &str, span: Range<usize>) -> Problem {
+        let cure = match did_you_mean(word, self.names.iter().copied()) {
+            Some(guess) => format!("did you mean `{guess}`?"),
+            None => format!("the channels are: {}", self.names.join(", ")),
+        };
+        Problem::new(span, format!("there is no channel `{word}`"))
+            .label("not in the list of channels")
+            .cure(cure)
     }
 }
 
@@ -188,7 +190,8 @@ fn note_forgetful(
             section.note(
                 "channels",
                 "a channel in memory keeps no positions, so every start reads all files again \
-                 (or, with skipToEnd, none of what is there); use a file channel to go on where it stopped",
+                 (or, with skipToEnd, none of what is there); \
+                 use a file channel to go on where it stopped",
             );
         }
     }

@@ -133,8 +133,8 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// One of several words, whatever the case, as its place among them. `later` are words whose time is
-    /// still to come.
+    /// One of several words, whatever the case, as its place among them. `later` are words whose
+    /// time is still to come.
     pub(super) fn choice(
         &self,
         property: &Property,

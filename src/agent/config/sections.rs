@@ -88,8 +88,8 @@ pub(super) fn agent_is_there(sheet: &Sheet<'_>, agent: &str) -> bool {
     false
 }
 
-/// Keys of the agent that belong to no component it lists, and lines that belong to no agent at all. Flume
-/// ignores both; mostly they are misspelt.
+/// Keys of the agent that belong to no component it lists, and lines that belong to no agent at
+/// all. Flume ignores both; mostly they are misspelt.
 pub(super) fn refuse_strays(sheet: &Sheet<'_>, agent: &str) {
     for property in sheet.properties {
         let Some((name, rest)) = property.key.split_once('.') else {

@@ -98,8 +98,11 @@ fn channel(section: &Section<'_>) -> Option<String> {
         [(channel, _)] => Some(channel.to_string()),
         _ => {
             section
-                .wrong(property, "more than one channel is not supported yet by this version")
-                .cure("name one channel; with several, a crash between their commits would double lines")
+                .wrong(
+                    property,
+                    "more than one channel is not supported yet by this version",
+                )
+                .cure("name one; with several, a crash between their commits would double lines")
                 .tell(section.sheet);
             None
         }
@@ -193,7 +196,7 @@ fn group(section: &Section<'_>, name: &str) -> Option<FileGroup> {
             let reason = reason.trim_start_matches("error: ");
             section
                 .wrong(property, &format!("not a regular expression: {reason}"))
-                .cure("only what follows the last `/` is a pattern; look-around and back-references do not exist here")
+                .cure("a pattern follows the last `/`; it has no look-around, no back-references")
                 .tell(section.sheet);
             return None;
         }

@@ -60,7 +60,8 @@ impl Newest {
         format!("1 {length} {series} {index} {name}").into_bytes()
     }
 
-    /// `None` when another version wrote it, or when the name is not that of a file in the directory.
+    /// `None` when another version wrote it, or when the name is not that of a file in the
+    /// directory.
     pub(super) fn decode(bytes: &[u8]) -> Option<Newest> {
         let text = std::str::from_utf8(bytes).ok()?;
         let mut parts = text.splitn(5, ' ');
@@ -82,8 +83,8 @@ fn since_1970() -> Duration {
     now.unwrap_or_default()
 }
 
-/// Seconds since 1970 as `yyyyMMddHHmmss`, in the proleptic Gregorian calendar. The year is counted from
-/// March, so that the leap day is its last.
+/// Seconds since 1970 as `yyyyMMddHHmmss`, in the proleptic Gregorian calendar. The year is counted
+/// from March, so that the leap day is its last.
 fn utc(seconds: u64) -> String {
     let (days, second) = (seconds / 86_400 + 719_468, seconds % 86_400);
     let (era, day_of_era) = (days / 146_097, days % 146_097);

@@ -14,10 +14,12 @@ const SCANS_MAX: usize = 8;
 /// Handles kept open on files that have nothing to read.
 const HANDLES_MAX: usize = 256;
 
-/// The files, in the order in which they were first seen; those first seen together by their time of change.
+/// The files, in the order in which they were first seen; those first seen together by their time
+/// of change.
 ///
-/// So a file that was renamed is always read before the one made under its old name, even when a clock was
-/// set back or does not tell the two apart; it has been seen earlier, or in the same look and is older.
+/// So a file that was renamed is always read before the one made under its old name, even when a
+/// clock was set back or does not tell the two apart; it has been seen earlier, or in the same look
+/// and is older.
 #[derive(Default)]
 pub(super) struct Files {
     pub(super) list: Vec<TailedFile>,
@@ -39,13 +41,13 @@ impl Files {
         }
     }
 
-    /// Looks at the directories. Returns the ones that could not be read, and how many files are new (they
-    /// are the last of the list).
+    /// Looks at the directories. Returns the ones that could not be read, and how many files are
+    /// new (they are the last of the list).
     pub(super) fn discover(&mut self, groups: &[FileGroup]) -> (Vec<(PathBuf, io::Error)>, usize) {
         let mut scan = Scan::of(groups);
         for _ in 1..SCANS_MAX {
-            // A listing is no snapshot: a file renamed meanwhile may be missing from it while its successor
-            // is in it. Before anything new is read, two looks must agree.
+            // A listing is no snapshot: a file renamed meanwhile may be missing from it while its
+            // successor is in it. Before anything new is read, two looks must agree.
             if !self.is_surprised_by(&scan) {
                 break;
             }
@@ -107,8 +109,8 @@ impl Files {
         })
     }
 
-    /// Files an earlier run has read from and that match no longer: rotated while nobody looked. They are
-    /// the oldest, so they are added first.
+    /// Files an earlier run has read from and that match no longer: rotated while nobody looked.
+    /// They are the oldest, so they are added first.
     fn find_remembered(&mut self, scan: &Scan, groups: &[FileGroup]) {
         let missing: Vec<Identity> = self
             .remembered
@@ -126,7 +128,8 @@ impl Files {
                 .iter()
                 .position(|group| position.is_in(group.directory()))
             else {
-                // No group reads this directory any more. The position stays, for the day one does again.
+                // No group reads this directory any more. The position stays, for the day one does
+                // again.
                 continue;
             };
             match scan.elsewhere(identity) {
@@ -224,8 +227,8 @@ impl Files {
         })
     }
 
-    /// Closes files that have nothing to read and still match. Should one be renamed, it is found by its
-    /// identity.
+    /// Closes files that have nothing to read and still match. Should one be renamed, it is found
+    /// by its identity.
     pub(super) fn close_surplus(&mut self) {
         let open = self.list.iter().filter(|file| file.is_open()).count();
         let spare = |file: &&mut TailedFile| {
@@ -246,8 +249,9 @@ impl Files {
             );
         } else {
             tracing::warn!(
-                "{} is gone, and at least {unread} bytes from offset {offset} on were not read: they are \
-                 lost to this source. Rotate by renaming within the directory, and delete later",
+                "{} is gone, and at least {unread} bytes from offset {offset} on were not read: \
+                 they are lost to this source. \
+                 Rotate by renaming within the directory, delete later",
                 path.display()
             );
         }

@@ -63,13 +63,13 @@ pub(super) fn birth(metadata: &Metadata) -> u64 {
 pub(super) struct Position {
     /// Bytes delivered.
     pub(super) offset: u64,
-    /// Length of the file when this was recorded, so that a file that has vanished can be reported with the
-    /// number of bytes lost.
+    /// Length of the file when this was recorded, so that a file that has vanished can be reported
+    /// with the number of bytes lost.
     pub(super) length: u64,
     /// As [`birth`].
     pub(super) born: u64,
-    /// How many of the first bytes `checksum` covers: those delivered, up to [`HEAD_MAX`]. Delivered bytes
-    /// of a log do not change, so a short file that grows still matches.
+    /// How many of the first bytes `checksum` covers: those delivered, up to [`HEAD_MAX`].
+    /// Delivered bytes of a log do not change, so a short file that grows still matches.
     pub(super) head: usize,
     /// CRC-32 of these bytes.
     pub(super) checksum: u32,
@@ -78,7 +78,8 @@ pub(super) struct Position {
 }
 
 impl Position {
-    /// Text for people who look at a channel's cursors: a version, the numbers, then the path to the end.
+    /// Text for people who look at a channel's cursors: a version, the numbers, then the path to
+    /// the end.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = format!(
             "1 {} {} {} {} {:08x} ",
