@@ -108,6 +108,17 @@ fn a_put_beyond_the_capacity_is_refused_after_the_wait() {
 }
 
 #[test]
+fn a_put_that_must_not_wait_is_refused_at_once() {
+    let channel = open(ChannelOptions::new().capacity_events(1).put_wait(LONG));
+    let mut put = channel.begin_put();
+    put.try_put(Event::new("a")).expect("there is room");
+    let refused = put.try_put(Event::new("b"));
+    assert!(matches!(refused, Err(PutError::Full(_))));
+    put.commit().expect("memory does not fail");
+    assert_eq!(drain(&channel), ["a"]);
+}
+
+#[test]
 fn a_waiting_put_goes_on_when_a_take_commits() {
     let channel = open(ChannelOptions::new().capacity_events(1).put_wait(LONG));
     put(&channel, &["a"]);

@@ -165,6 +165,10 @@ impl Backend for Inner {
         self.room.reserve(size, self.options.put_wait)
     }
 
+    fn try_reserve(&self, size: u64) -> Result<(), Refusal> {
+        self.room.reserve(size, Duration::ZERO)
+    }
+
     fn release(&self, events: u64, size: u64) {
         self.room.release(events, size);
     }

@@ -56,6 +56,10 @@ pub(crate) trait Backend: Send + Sync {
     fn transaction_bytes(&self) -> u64;
     /// Reserves room for one event of `size` bytes, waiting as long as a put may.
     fn reserve(&self, size: u64) -> Result<(), Refusal>;
+    /// As [`reserve`](Self::reserve), without waiting.
+    fn try_reserve(&self, size: u64) -> Result<(), Refusal> {
+        self.reserve(size)
+    }
     /// Gives reserved room back.
     fn release(&self, events: u64, size: u64);
     /// Commits; on any error the room stays reserved and the caller releases it.
@@ -87,6 +91,20 @@ impl PutTransaction {
     /// Adds an event, waiting for room when the channel is full. On an error the event is in the error and
     /// the transaction as it was.
     pub fn put(&mut self, event: Event) -> Result<(), PutError> {
+        self.put_with(event, |backend, size| backend.reserve(size))
+    }
+
+    /// As [`put`](Self::put), without waiting for room. For all but the first event of a transaction:
+    /// producers that each hold room for a part of theirs, and wait for the rest, wait for each other.
+    pub fn try_put(&mut self, event: Event) -> Result<(), PutError> {
+        self.put_with(event, |backend, size| backend.try_reserve(size))
+    }
+
+    fn put_with(
+        &mut self,
+        event: Event,
+        reserve: impl FnOnce(&dyn Backend, u64) -> Result<(), Refusal>,
+    ) -> Result<(), PutError> {
         let size = event.size();
         if size > EVENT_SIZE_MAX || size > self.backend.transaction_bytes() {
             return Err(PutError::TooLarge(event));
@@ -96,7 +114,7 @@ impl PutTransaction {
         {
             return Err(PutError::TransactionFull(event));
         }
-        match self.backend.reserve(size) {
+        match reserve(&*self.backend, size) {
             Ok(()) => {
                 self.batch.size += size;
                 self.batch.events.push(event);

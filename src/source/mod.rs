@@ -157,10 +157,15 @@ pub fn deliver(
 /// Moves events into the transaction until it is full, the channel is, or none are left.
 fn fill(put: &mut PutTransaction, waiting: &mut VecDeque<Event>) -> Result<(), SourceError> {
     while let Some(event) = waiting.pop_front() {
-        match put.put(event) {
+        // Room is waited for with empty hands only. Two sources that each hold a part of the room
+        // and wait for the rest would wait for each other, and the consumers for both: what is in
+        // the transaction is committed instead.
+        let result = match put.is_empty() {
+            true => put.put(event),
+            false => put.try_put(event),
+        };
+        match result {
             Ok(()) => {}
-            // A full channel: what is in the transaction already must be committed, for consumers
-            // can make room only by taking, and they may have nothing else to take.
             Err(PutError::TransactionFull(event) | PutError::Full(event)) => {
                 waiting.push_front(event);
                 return Ok(());
