@@ -55,7 +55,9 @@ pub struct TaildirOptions {
     /// Whether the header `byteoffset` holds the place in the file where the line begins. Default:
     /// no.
     pub byte_offset_header: bool,
-    /// Whether files that are there at the first start are read from their end. Default: no.
+    /// Whether files that are there at a start, and of which the channel holds no position, are read
+    /// from their end; as in Flume that leaves out what was written while the agent was down to
+    /// files made then. Default: no.
     pub skip_to_end: bool,
     /// After how long without news a file is closed, and its last line delivered even without a
     /// newline. A file that no longer matches its group is forgotten then. Default: 120 s.
