@@ -21,11 +21,7 @@ fn crashes(disk: &SimDisk, seed: u64) -> Vec<Crash<'static>> {
         crashes.extend((0..pending).flat_map(|i| [Crash::Drop(i), Crash::OnlyKeep(i)]));
     }
     let in_flight = disk.bytes_in_flight();
-    crashes.extend(
-        (0..in_flight)
-            .step_by(1 + in_flight as usize / 9)
-            .map(Crash::Torn),
-    );
+    crashes.extend((0..in_flight).step_by(1 + in_flight as usize / 9).map(Crash::Torn));
     for turn in 0..3 {
         crashes.push(Crash::Random(seed * 8 + turn));
         crashes.push(Crash::Hostile(seed * 8 + turn, Hostile::USUAL));
@@ -74,8 +70,7 @@ impl Campaign {
         let channel = open(image).unwrap_or_else(|error| panic!("{what}, again: {error}"));
         let mut put = channel.begin_put();
         put.put(Event::new("last:")).expect("there is room");
-        put.commit()
-            .unwrap_or_else(|error| panic!("{what}, put: {error}"));
+        put.commit().unwrap_or_else(|error| panic!("{what}, put: {error}"));
         drop(channel);
         let image = image.crash(&Crash::LoseAll);
         let channel = open(&image).unwrap_or_else(|error| panic!("{what}, after all: {error}"));
@@ -92,10 +87,7 @@ fn run(name: &str, steps: &[Step]) -> u64 {
     let spans: Vec<Span> = runner.spans.clone();
     let recording = runner.disk.take_recording();
     drop(runner);
-    let mut campaign = Campaign {
-        seen: HashSet::new(),
-        images: 0,
-    };
+    let mut campaign = Campaign { seen: HashSet::new(), images: 0 };
     for (index, snapshot) in recording.iter().enumerate() {
         let calls = snapshot.calls();
         let allowed = allowed(&spans, calls);
@@ -116,15 +108,7 @@ fn i1_i2_i3_puts_and_takes() {
     use Step::*;
     let images = run(
         "puts and takes",
-        &[
-            Put(3),
-            Put(1),
-            Take(2),
-            PutRollback(2),
-            Put(2),
-            TakeRollback(3),
-            Take(3),
-        ],
+        &[Put(3), Put(1), Take(2), PutRollback(2), Put(2), TakeRollback(3), Take(3)],
     );
     assert!(images > 500, "{images} images");
 }
@@ -151,18 +135,8 @@ fn i2_i12_segments_follow_one_another() {
 #[test]
 fn i5_acks_out_of_order_and_checkpoints() {
     use Step::*;
-    let images = run(
-        "acks",
-        &[
-            Put(5),
-            TakeLater(3),
-            Checkpoint,
-            Put(2),
-            TakeLater(4),
-            Maintain,
-            Take(1),
-        ],
-    );
+    let images =
+        run("acks", &[Put(5), TakeLater(3), Checkpoint, Put(2), TakeLater(4), Maintain, Take(1)]);
     assert!(images > 500, "{images} images");
 }
 
@@ -171,18 +145,7 @@ fn i10_closing_and_opening() {
     use Step::*;
     let images = run(
         "openings",
-        &[
-            Put(2),
-            Reopen,
-            Put(2),
-            Abandon,
-            Take(1),
-            Put(1),
-            Reopen,
-            Reopen,
-            Take(2),
-            Abandon,
-        ],
+        &[Put(2), Reopen, Put(2), Abandon, Take(1), Put(1), Reopen, Reopen, Take(2), Abandon],
     );
     assert!(images > 1000, "{images} images");
 }
@@ -190,16 +153,6 @@ fn i10_closing_and_opening() {
 #[test]
 fn a_record_larger_than_a_segment() {
     use Step::*;
-    let images = run(
-        "large",
-        &[
-            Put(1),
-            PutLarge(100),
-            Put(1),
-            Take(2),
-            PutLarge(10),
-            Take(1),
-        ],
-    );
+    let images = run("large", &[Put(1), PutLarge(100), Put(1), Take(2), PutLarge(10), Take(1)]);
     assert!(images > 500, "{images} images");
 }

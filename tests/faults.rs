@@ -120,22 +120,14 @@ fn check(image: &SimDisk, promise: &Promise, what: &str) {
     let channel = opened.unwrap_or_else(|error| panic!("{what}: {error}"));
     let found = drain(&channel).unwrap_or_else(|error| panic!("{what}: {error}"));
     let all: Vec<_> = allowed.iter().map(|queue| brief(queue)).collect();
-    assert!(
-        allowed.contains(&found),
-        "{what}: found {:?}, allowed {all:?}",
-        brief(&found)
-    );
+    assert!(allowed.contains(&found), "{what}: found {:?}, allowed {all:?}", brief(&found));
     drop(channel);
     // What was read back may have come from a cache that a failed sync left behind: from now on it must be
     // on the disk.
     let image = image.crash(&Crash::LoseAll);
     let channel = open(&image).unwrap_or_else(|error| panic!("{what}, power loss: {error}"));
     let again = drain(&channel).unwrap_or_else(|error| panic!("{what}, power loss: {error}"));
-    assert_eq!(
-        brief(&again),
-        brief(&found),
-        "{what}, after a loss of power"
-    );
+    assert_eq!(brief(&again), brief(&found), "{what}, after a loss of power");
 }
 
 /// Strikes the n-th call, for every n until a history comes through without being struck.
@@ -150,17 +142,9 @@ fn sweep(fault: Fault, kinds: &[CallKind], sticky: bool) -> u64 {
         let what = format!("{fault:?} at {turn}, sticky {sticky}");
         check(&disk.snapshot(), &promise, &what);
         for seed in 0..3 {
-            check(
-                &disk.crash(&Crash::Random(seed)),
-                &promise,
-                &format!("{what}, crash {seed}"),
-            );
+            check(&disk.crash(&Crash::Random(seed)), &promise, &format!("{what}, crash {seed}"));
         }
-        check(
-            &disk.crash(&Crash::LoseAll),
-            &promise,
-            &format!("{what}, crash"),
-        );
+        check(&disk.crash(&Crash::LoseAll), &promise, &format!("{what}, crash"));
         if !struck || turn > 1000 {
             return turn;
         }
@@ -183,11 +167,7 @@ fn i7_a_call_that_works_and_says_it_failed() {
 #[test]
 fn i8_a_full_disk_at_every_call() {
     use CallKind::{Allocate, Create, Write};
-    let calls = sweep(
-        Fault::Error(ErrorKind::StorageFull),
-        &[Allocate, Create, Write],
-        false,
-    );
+    let calls = sweep(Fault::Error(ErrorKind::StorageFull), &[Allocate, Create, Write], false);
     assert!(calls > 20, "{calls} calls");
 }
 
@@ -207,24 +187,12 @@ fn i7_an_error_reported_late_stops_the_channel_at_the_next_commit() {
     let channel = open(&disk).expect("opens");
     let mut promise = Promise::default();
     let body = |text: &str| vec![text.to_string()];
-    assert!(matches!(
-        put(&channel, &body("a:"), &mut promise),
-        Outcome::Done
-    ));
+    assert!(matches!(put(&channel, &body("a:"), &mut promise), Outcome::Done));
     disk.set_plan(FaultPlan::new(Fault::FailedSync(FailedSync::Late)).on(&[CallKind::SyncData]));
-    assert!(matches!(
-        put(&channel, &body("b:"), &mut promise),
-        Outcome::Done
-    ));
+    assert!(matches!(put(&channel, &body("b:"), &mut promise), Outcome::Done));
     assert!(!disk.has_plan_left());
-    assert!(matches!(
-        put(&channel, &body("c:"), &mut promise),
-        Outcome::Stopped
-    ));
-    assert!(matches!(
-        put(&channel, &body("d:"), &mut promise),
-        Outcome::Stopped
-    ));
+    assert!(matches!(put(&channel, &body("c:"), &mut promise), Outcome::Stopped));
+    assert!(matches!(put(&channel, &body("d:"), &mut promise), Outcome::Stopped));
 }
 
 #[test]

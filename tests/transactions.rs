@@ -23,9 +23,7 @@ fn take_all(channel: &dyn Channel) -> Vec<String> {
 }
 
 fn options() -> ChannelOptions {
-    ChannelOptions::new()
-        .segment_size(64 << 10)
-        .put_wait(Duration::ZERO)
+    ChannelOptions::new().segment_size(64 << 10).put_wait(Duration::ZERO)
 }
 
 #[test]

@@ -51,6 +51,15 @@ pub(crate) trait Groups {
     fn closed(&self) -> Self::Error;
 }
 
+/// A group on its way from the write to its end.
+struct Written<G: Groups> {
+    group: G::Group,
+    /// Its place among all groups.
+    order: u64,
+    /// The ticket after its last entry.
+    until: u64,
+}
+
 /// An entry that was not taken, and why.
 pub(crate) struct Rejected<G: Groups> {
     pub(crate) error: G::Error,
@@ -99,11 +108,7 @@ impl<G: Groups> GroupCommit<G> {
             failed: None,
             closed: false,
         };
-        GroupCommit {
-            groups,
-            state: Mutex::new(state),
-            changed: Condvar::new(),
-        }
+        GroupCommit { groups, state: Mutex::new(state), changed: Condvar::new() }
     }
 
     pub(crate) fn groups(&self) -> &G {
@@ -125,16 +130,13 @@ impl<G: Groups> GroupCommit<G> {
     pub(crate) fn commit(&self, entry: G::Entry) -> Result<(), Rejected<G>> {
         let mut state = lock(&self.state);
         let ticket = self.enter(&mut state, entry)?;
-        self.follow(state, ticket)
-            .map_err(|error| Rejected { error, entry: None })
+        self.follow(state, ticket).map_err(|error| Rejected { error, entry: None })
     }
 
     /// Commits `entry` as the last one: whatever comes later is rejected.
     pub(crate) fn close(&self, entry: G::Entry) -> Result<(), G::Error> {
         let mut state = lock(&self.state);
-        let ticket = self
-            .enter(&mut state, entry)
-            .map_err(|rejected| rejected.error)?;
+        let ticket = self.enter(&mut state, entry).map_err(|rejected| rejected.error)?;
         state.closed = true;
         self.follow(state, ticket)
     }
@@ -154,10 +156,7 @@ impl<G: Groups> GroupCommit<G> {
                 return Ok(state.submitted - 1);
             }
         };
-        Err(Rejected {
-            error,
-            entry: Some(entry),
-        })
+        Err(Rejected { error, entry: Some(entry) })
     }
 
     /// Waits until the entry with `ticket` is done, leading whenever nobody else does.
@@ -189,11 +188,7 @@ impl<G: Groups> GroupCommit<G> {
             if let Some(error) = &state.failed {
                 return Err(error.clone());
             }
-            state = if state.may_lead() {
-                self.lead(state)
-            } else {
-                wait(&self.changed, state)
-            };
+            state = if state.may_lead() { self.lead(state) } else { wait(&self.changed, state) };
         }
         Ok(())
     }
@@ -204,16 +199,12 @@ impl<G: Groups> GroupCommit<G> {
             return state;
         };
         state.writing = true;
-        let mut roles = Roles {
-            commit: self,
-            lane,
-            writing: true,
-        };
-        let (state, group) = self.write_group(state, &mut roles);
+        let mut roles = Roles { commit: self, lane, writing: true };
+        let (state, written) = self.write_group(state, &mut roles);
         drop(state);
-        if let Some((group, order, until)) = group {
-            match self.groups.sync(&group) {
-                Ok(()) => self.apply_in_order(group, order, until),
+        if let Some(written) = written {
+            match self.groups.sync(&written.group) {
+                Ok(()) => self.apply_in_order(written),
                 Err(error) => self.fail(error),
             }
         }
@@ -226,7 +217,7 @@ impl<G: Groups> GroupCommit<G> {
         &'a self,
         mut state: MutexGuard<'a, State<G>>,
         roles: &mut Roles<'a, G>,
-    ) -> (MutexGuard<'a, State<G>>, Option<(G::Group, u64, u64)>) {
+    ) -> (MutexGuard<'a, State<G>>, Option<Written<G>>) {
         let count = loop {
             if state.forming.is_empty() || state.failed.is_some() {
                 return (state, None);
@@ -249,7 +240,7 @@ impl<G: Groups> GroupCommit<G> {
                 state.writing = false;
                 roles.writing = false;
                 self.changed.notify_all();
-                (state, Some((group, order, until)))
+                (state, Some(Written { group, order, until }))
             }
             Err(error) => {
                 state.failed.get_or_insert(error);
@@ -287,7 +278,8 @@ impl<G: Groups> GroupCommit<G> {
         state
     }
 
-    fn apply_in_order(&self, group: G::Group, order: u64, until: u64) {
+    fn apply_in_order(&self, written: Written<G>) {
+        let Written { group, order, until } = written;
         let mut state = lock(&self.state);
         while state.groups_applied != order && state.failed.is_none() {
             state = wait(&self.changed, state);

@@ -25,7 +25,7 @@ pub(crate) use directory::{Directory, LOCK};
 pub(crate) use error::{Damage, LogError};
 pub(crate) use group_commit::{GroupCommit, Groups};
 pub(crate) use lsn::Lsn;
-pub(crate) use open::{LogOptions, Opened};
+pub(crate) use open::LogOptions;
 pub(crate) use reader::LogReader;
 pub(crate) use record::{Flaw, Kind, PendingRecord, RecordHeader};
 pub(crate) use survey::{End, Replay, survey};

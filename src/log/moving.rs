@@ -46,9 +46,8 @@ impl Moving<'_> {
         let mut scanner = self.scanner.borrow_mut();
         let (mut from, mut to) = (self.unproven.offset, offset);
         while from < self.end_offset {
-            let found = scanner
-                .record_at(from, self.end_offset)
-                .map_err(|error| self.unreadable(error))?;
+            let found =
+                scanner.record_at(from, self.end_offset).map_err(|error| self.unreadable(error))?;
             from += found.header.record_size();
             if !found.header.kind.has_events() {
                 continue;
@@ -76,7 +75,6 @@ impl Moving<'_> {
                 std::io::Error::new(std::io::ErrorKind::InvalidData, flaw.to_string())
             }
         };
-        self.directory
-            .error(&segment_name(self.number), "read", error)
+        self.directory.error(&segment_name(self.number), "read", error)
     }
 }

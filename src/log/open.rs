@@ -31,20 +31,13 @@ pub(crate) struct LogOptions {
     pub(crate) ack_size_max: u64,
 }
 
-/// An opened log, or why it cannot be opened now.
-pub(crate) enum Opened {
-    Ready(Log),
-    /// The disk has no room, not even in reserve, for the segment that an opening after a crash begins.
-    NoSpace,
-}
-
 impl Log {
     /// Begins a log in an empty directory.
     pub(crate) fn create(
         directory: Directory,
         options: &LogOptions,
         upper: Vec<u8>,
-    ) -> Result<Opened, LogError> {
+    ) -> Result<Option<Log>, LogError> {
         let survey = Survey {
             checkpoint: Checkpoint {
                 channel_id: directory.storage.unique_id(),
@@ -66,51 +59,34 @@ impl Log {
             slots: [Slot::Absent, Slot::Absent],
             listing: directory.list()?,
         };
-        let view = View {
-            upper,
-            lsn: Lsn(0),
-            next_sequence: 0,
-            is_done: &|_| false,
-        };
+        let view = View { upper, lsn: Lsn(0), next_sequence: 0, is_done: &|_| false };
         Log::open(directory, options, &survey, &view)
     }
 
-    /// Makes the log writable. `view` is the state at its end.
+    /// Makes the log writable. `view` is the state at its end. `None` when the disk has no room, not even in
+    /// reserve, for what an opening must write.
     pub(crate) fn open(
         directory: Directory,
         options: &LogOptions,
         survey: &Survey,
         view: &View<'_>,
-    ) -> Result<Opened, LogError> {
+    ) -> Result<Option<Log>, LogError> {
         let mut slots = Slots::open(directory.clone(), &survey.slots)?;
         let mut checkpoint = survey.checkpoint.clone();
-        let newest = survey
-            .listing
-            .segments
-            .keys()
-            .next_back()
-            .copied()
-            .unwrap_or(0);
+        let newest = survey.listing.segments.keys().next_back().copied().unwrap_or(0);
         let numbers_used = checkpoint.numbers_used.max(newest);
         checkpoint.numbers_used = numbers_used + 1;
         checkpoint.epoch += 1;
         checkpoint.clean = false;
         if !slots.write(&mut checkpoint)? {
-            return Ok(Opened::NoSpace);
+            return Ok(None);
         }
         // What the listing shows may not be durable yet: see the pool on why that matters.
         directory.sync()?;
         let pool = Pool::new(directory.clone(), options.segment_size);
-        let mut keeper = Keeper {
-            slots,
-            pool,
-            lsn: checkpoint.lsn,
-            numbers_used,
-        };
+        let mut keeper = Keeper { slots, pool, lsn: checkpoint.lsn, numbers_used };
         let state_size = view.upper.len() + checkpoint.state.sealed.len() * 8;
-        keeper
-            .pool
-            .plan_reserve(reserve_size(state_size, options.ack_size_max));
+        keeper.pool.plan_reserve(reserve_size(state_size, options.ack_size_max));
         adopt_files(&directory, survey, &mut keeper.pool)?;
         let writer = match &survey.tail {
             None => unborn_writer(survey),
@@ -143,36 +119,36 @@ impl Log {
 
     /// The first segment of a new log. Its identity is durable already, in the slot that [`Log::open`] wrote, so
     /// a segment without a readable header is never taken for the start of a new log.
-    fn begin_first(self, view: &View<'_>) -> Result<Opened, LogError> {
-        let request = NewSegment {
-            base: Lsn(0),
-            first_sequence: 0,
-            needed: 0,
-            for_puts: false,
-            moved: None,
-        };
+    fn begin_first(self, view: &View<'_>) -> Result<Option<Log>, LogError> {
+        let request =
+            NewSegment { base: Lsn(0), first_sequence: 0, needed: 0, for_puts: false, moved: None };
         let mut keeper = lock(&self.keeper);
         let begun = self.begin_segment(&mut keeper, &request, &[], view)?;
         drop(keeper);
         let Some(writer) = begun else {
-            return Ok(Opened::NoSpace);
+            return Ok(None);
         };
         lock(&self.segments).tail = writer.header.number;
         *lock(&self.writer) = writer;
-        Ok(Opened::Ready(self))
+        Ok(Some(self))
     }
 
     /// Goes on in the old tail.
-    fn resume(self, state_size: usize) -> Result<Opened, LogError> {
+    fn resume(self, state_size: usize) -> Result<Option<Log>, LogError> {
         let mut keeper = lock(&self.keeper);
         let unique = keeper.numbers_used;
         self.replenish(&mut keeper, self.reserve_size(state_size), unique)?;
         drop(keeper);
-        Ok(Opened::Ready(self))
+        Ok(Some(self))
     }
 
     /// Ends the old tail where the proof of its records ends, and begins a new segment with the rest.
-    fn supersede(self, survey: &Survey, tail: &Tail, view: &View<'_>) -> Result<Opened, LogError> {
+    fn supersede(
+        self,
+        survey: &Survey,
+        tail: &Tail,
+        view: &View<'_>,
+    ) -> Result<Option<Log>, LogError> {
         let proven_sequence = survey.proven_sequence(view.next_sequence);
         let sealed = Sealed {
             number: tail.header.number,
@@ -202,10 +178,10 @@ impl Log {
         };
         drop(request);
         if !begun {
-            return Ok(Opened::NoSpace);
+            return Ok(None);
         }
         self.cut(tail, survey.unproven.offset)?;
-        Ok(Opened::Ready(self))
+        Ok(Some(self))
     }
 
     /// Gives back the blocks behind the old tail's end: every crash would otherwise leave a segment's worth
@@ -214,10 +190,7 @@ impl Log {
         let name = tail.name();
         let still_there = {
             let segments = lock(&self.segments);
-            segments
-                .sealed
-                .iter()
-                .any(|sealed| sealed.number == tail.header.number)
+            segments.sealed.iter().any(|sealed| sealed.number == tail.header.number)
         };
         if !still_there {
             return Ok(());
@@ -226,8 +199,7 @@ impl Log {
         let size = self.directory.size(&*file, &name)?;
         let end = end_offset.next_multiple_of(PAGE);
         if end < size {
-            file.set_size(end)
-                .map_err(|error| self.directory.error(&name, "cut", error))?;
+            file.set_size(end).map_err(|error| self.directory.error(&name, "cut", error))?;
             lock(&self.keeper).pool.uncount(size - end);
         }
         Ok(())
@@ -275,14 +247,7 @@ fn unborn_writer(survey: &Survey) -> Writer {
     };
     let seed = header.seed();
     let (lanes, gathered) = (Vec::new(), Vec::new());
-    Writer {
-        header,
-        seed,
-        offset: PAGE,
-        next_sequence: 0,
-        lanes,
-        gathered,
-    }
+    Writer { header, seed, offset: PAGE, next_sequence: 0, lanes, gathered }
 }
 
 fn writer_at(directory: &Directory, tail: &Tail, view: &View<'_>) -> Result<Writer, StorageError> {

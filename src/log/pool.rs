@@ -77,11 +77,7 @@ impl Pool {
             let file = self.directory.open(name, Access::Read)?;
             let size = self.directory.size(&*file, name)?;
             self.disk_bytes += size;
-            let kept = KeptFile {
-                name: name.clone(),
-                size,
-                settled: true,
-            };
+            let kept = KeptFile { name: name.clone(), size, settled: true };
             if reserves.contains(name) {
                 self.reserves.push(kept);
             } else {
@@ -93,11 +89,7 @@ impl Pool {
 
     /// Whether the reserve is complete. While it is not, puts are refused: what is left is for acks.
     pub(crate) fn is_reserve_complete(&self) -> bool {
-        let usable = self
-            .reserves
-            .iter()
-            .filter(|kept| kept.size >= self.reserve_size)
-            .count();
+        let usable = self.reserves.iter().filter(|kept| kept.size >= self.reserve_size).count();
         usable >= RESERVES
     }
 
@@ -134,11 +126,7 @@ impl Pool {
         desired: u64,
         for_puts: bool,
     ) -> Result<Option<Prepared>, StorageError> {
-        if let Some(index) = self
-            .spares
-            .iter()
-            .position(|kept| kept.size >= desired.max(needed))
-        {
+        if let Some(index) = self.spares.iter().position(|kept| kept.size >= desired.max(needed)) {
             let kept = self.spares.remove(index);
             return self.rename(kept, number).map(Some);
         }
@@ -162,10 +150,7 @@ impl Pool {
         let name = segment_name(number);
         self.directory.rename(&kept.name, &name)?;
         let file = self.directory.open(&name, Access::ReadWrite)?;
-        Ok(Prepared {
-            file,
-            capacity: kept.size,
-        })
+        Ok(Prepared { file, capacity: kept.size })
     }
 
     /// Creates a file with all its blocks; `None` when the disk has no room, and then no file is left.
@@ -181,14 +166,10 @@ impl Pool {
         };
         match file.allocate(size) {
             Ok(()) => {
-                file.sync_all()
-                    .map_err(|error| self.directory.error(&draft, "sync", error))?;
+                file.sync_all().map_err(|error| self.directory.error(&draft, "sync", error))?;
                 self.directory.rename(&draft, name)?;
                 self.disk_bytes += size;
-                Ok(Some(Prepared {
-                    file,
-                    capacity: size,
-                }))
+                Ok(Some(Prepared { file, capacity: size }))
             }
             Err(error) => {
                 drop(file);
@@ -223,11 +204,7 @@ impl Pool {
         };
         let kept_name = kept.name(number);
         self.directory.rename(&name, &kept_name)?;
-        let file = KeptFile {
-            name: kept_name,
-            size,
-            settled: false,
-        };
+        let file = KeptFile { name: kept_name, size, settled: false };
         match kept {
             Kept::Reserve => self.reserves.push(file),
             Kept::Spare => self.spares.push(file),
@@ -254,11 +231,8 @@ impl Pool {
         }
         let mut created = false;
         for turn in 0..RESERVES as u64 {
-            let fitting = self
-                .reserves
-                .iter()
-                .filter(|kept| kept.size >= self.reserve_size)
-                .count();
+            let fitting =
+                self.reserves.iter().filter(|kept| kept.size >= self.reserve_size).count();
             if fitting >= RESERVES {
                 break;
             }
@@ -269,11 +243,7 @@ impl Pool {
             let Some(prepared) = self.allocate(&name, self.reserve_size)? else {
                 break;
             };
-            self.reserves.push(KeptFile {
-                name,
-                size: prepared.capacity,
-                settled: false,
-            });
+            self.reserves.push(KeptFile { name, size: prepared.capacity, settled: false });
             created = true;
         }
         if created {
@@ -297,8 +267,5 @@ impl Pool {
 
 /// Whether an error says that the disk, or what this user may use of it, is full.
 pub(crate) fn is_full(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    )
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

@@ -100,13 +100,9 @@ impl Slots {
             Err(error) if is_full(&error) => held,
             Err(error) => return Err(self.directory.error(name, "allocate", error)),
         };
-        self.files[index] = Some(SlotFile {
-            file: Arc::clone(&file),
-            size,
-        });
+        self.files[index] = Some(SlotFile { file: Arc::clone(&file), size });
         if created || size > held {
-            file.sync_all()
-                .map_err(|error| self.directory.error(name, "sync", error))?;
+            file.sync_all().map_err(|error| self.directory.error(name, "sync", error))?;
             self.directory.sync()?;
         }
         Ok(size >= needed)

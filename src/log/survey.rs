@@ -103,19 +103,14 @@ impl Survey {
     /// The position behind the proven part.
     pub(crate) fn proven_end(&self) -> Lsn {
         let tail = self.tail.as_ref();
-        tail.map_or(Lsn(0), |tail| {
-            tail.header.base.plus(self.unproven.offset - PAGE)
-        })
+        tail.map_or(Lsn(0), |tail| tail.header.base.plus(self.unproven.offset - PAGE))
     }
 }
 
 /// Reads a log: see the module. Nothing is written.
 pub(crate) fn survey(directory: &Directory, replay: &mut dyn Replay) -> Result<Survey, LogError> {
     let listing = directory.list()?;
-    let slots = [
-        read_slot(directory, SLOTS[0])?,
-        read_slot(directory, SLOTS[1])?,
-    ];
+    let slots = [read_slot(directory, SLOTS[0])?, read_slot(directory, SLOTS[1])?];
     let (checkpoint, tail) = match best_slot(&slots)? {
         Some(checkpoint) => {
             let tail = named_tail(directory, &listing, &checkpoint)?;
@@ -139,11 +134,7 @@ pub(crate) fn survey(directory: &Directory, replay: &mut dyn Replay) -> Result<S
         slots,
         listing,
     };
-    let mut walk = Walk {
-        directory,
-        replay,
-        survey: &mut survey,
-    };
+    let mut walk = Walk { directory, replay, survey: &mut survey };
     walk.refuse_newer_records()?;
     if let Some(tail) = tail {
         walk.replay_tail(tail)?;
@@ -156,13 +147,7 @@ fn restore(replay: &mut dyn Replay, checkpoint: &Checkpoint) -> Result<(), LogEr
     replay.restore(&checkpoint.state.upper).map_err(|problem| {
         let flaw = Flaw::new("a state that fits", problem);
         let file = segment_name(checkpoint.tail);
-        Damage {
-            file,
-            offset: PAGE,
-            flaw,
-            sequences: None,
-        }
-        .into()
+        Damage { file, offset: PAGE, flaw, sequences: None }.into()
     })
 }
 
@@ -174,10 +159,9 @@ fn read_slot(directory: &Directory, name: &str) -> Result<Slot, LogError> {
     match Checkpoint::decode(&bytes) {
         Ok(checkpoint) => Ok(Slot::Valid(checkpoint)),
         Err(HeaderFlaw::Invalid(flaw)) => Ok(Slot::Invalid(flaw)),
-        Err(HeaderFlaw::Unsupported(reason)) => Err(LogError::Unsupported {
-            file: name.to_string(),
-            reason,
-        }),
+        Err(HeaderFlaw::Unsupported(reason)) => {
+            Err(LogError::Unsupported { file: name.to_string(), reason })
+        }
     }
 }
 
@@ -207,12 +191,7 @@ fn best_slot(slots: &[Slot; 2]) -> Result<Option<Checkpoint>, LogError> {
     };
     let conflict = |expected: String, found: String| {
         let flaw = Flaw::new(expected, found);
-        Damage {
-            file: SLOTS[1].to_string(),
-            offset: 0,
-            flaw,
-            sequences: None,
-        }
+        Damage { file: SLOTS[1].to_string(), offset: 0, flaw, sequences: None }
     };
     if a.channel_id != b.channel_id {
         let expected = format!("channel {}, as {} says", hex(&a.channel_id), SLOTS[0]);
@@ -222,21 +201,14 @@ fn best_slot(slots: &[Slot; 2]) -> Result<Option<Checkpoint>, LogError> {
         let expected = format!("another generation than {}", SLOTS[0]);
         return Err(conflict(expected, format!("generation {} in both", a.generation)).into());
     }
-    Ok(Some(if a.generation >= b.generation {
-        a.clone()
-    } else {
-        b.clone()
-    }))
+    Ok(Some(if a.generation >= b.generation { a.clone() } else { b.clone() }))
 }
 
 /// Both slots say that the channel was closed at the same place. One alone proves nothing: an opening
 /// overwrites the other before it writes a record, and that one may since have been damaged.
 fn both_slots_clean(survey: &Survey) -> bool {
     let end = survey.tail.as_ref().map(Tail::end);
-    survey
-        .slots
-        .iter()
-        .all(|slot| matches!(slot, Slot::Valid(c) if c.clean && Some(c.lsn) == end))
+    survey.slots.iter().all(|slot| matches!(slot, Slot::Valid(c) if c.clean && Some(c.lsn) == end))
 }
 
 /// The header of the segment a checkpoint names as the tail: it must be there, whole, and the right one.
@@ -250,12 +222,7 @@ fn named_tail(
         return Ok(None);
     }
     let file = segment_name(number);
-    let damage = |flaw: Flaw| Damage {
-        file: file.clone(),
-        offset: 0,
-        flaw,
-        sequences: None,
-    };
+    let damage = |flaw: Flaw| Damage { file: file.clone(), offset: 0, flaw, sequences: None };
     let page = match listing.segments.get(&number) {
         Some(name) => read_page(directory, name)?,
         None => return Err(damage(Flaw::new("the tail segment", "no such file")).into()),
@@ -272,16 +239,10 @@ fn named_tail(
 fn check_identity(header: &SegmentHeader, number: u64, channel: &[u8; 16]) -> Result<(), Flaw> {
     if header.channel_id != *channel {
         let found = format!("a segment of channel {}", hex(&header.channel_id));
-        return Err(Flaw::new(
-            format!("a segment of channel {}", hex(channel)),
-            found,
-        ));
+        return Err(Flaw::new(format!("a segment of channel {}", hex(channel)), found));
     }
     if header.number != number {
-        return Err(Flaw::new(
-            format!("segment {number}"),
-            format!("segment {}", header.number),
-        ));
+        return Err(Flaw::new(format!("segment {number}"), format!("segment {}", header.number)));
     }
     Ok(())
 }
@@ -293,22 +254,15 @@ fn newest_segment(directory: &Directory, listing: &Listing) -> Result<SegmentHea
     for (number, name) in listing.segments.iter().rev() {
         let flaw = match decode_page(&read_page(directory, name)?, name)? {
             Ok(header) if header.number == *number => return Ok(header),
-            Ok(header) => Flaw::new(
-                format!("segment {number}"),
-                format!("segment {}", header.number),
-            ),
+            Ok(header) => {
+                Flaw::new(format!("segment {number}"), format!("segment {}", header.number))
+            }
             Err(flaw) => flaw,
         };
         first_flaw.get_or_insert((name.clone(), flaw));
     }
     match first_flaw {
-        Some((file, flaw)) => Err(Damage {
-            file,
-            offset: 0,
-            flaw,
-            sequences: None,
-        }
-        .into()),
+        Some((file, flaw)) => Err(Damage { file, offset: 0, flaw, sequences: None }.into()),
         None => Err(LogError::Absent(match listing.foreign.first() {
             Some(name) => format!("it holds other files (\"{name}\") and no channel"),
             None => "it is empty".to_string(),
@@ -320,19 +274,12 @@ fn newest_segment(directory: &Directory, listing: &Listing) -> Result<SegmentHea
 fn first_state(directory: &Directory, header: &SegmentHeader) -> Result<Checkpoint, LogError> {
     let name = segment_name(header.number);
     let mut scanner = open_scanner(directory, header)?;
-    let damage = |flaw: Flaw| Damage {
-        file: name.clone(),
-        offset: PAGE,
-        flaw,
-        sequences: None,
-    };
+    let damage = |flaw: Flaw| Damage { file: name.clone(), offset: PAGE, flaw, sequences: None };
     let found = match scanner.record_at(PAGE, header.capacity.max(PAGE)) {
         Ok(found) if found.header.kind == Kind::State => found,
         Ok(found) => {
-            let flaw = Flaw::new(
-                "a state record",
-                format!("a {} record", found.header.kind.name()),
-            );
+            let flaw =
+                Flaw::new("a state record", format!("a {} record", found.header.kind.name()));
             return Err(damage(flaw).into());
         }
         Err(ScanError::Invalid(flaw)) => return Err(damage(flaw).into()),
@@ -369,10 +316,9 @@ fn decode_page(page: &[u8], name: &str) -> Result<Result<SegmentHeader, Flaw>, L
     match SegmentHeader::decode(page) {
         Ok(header) => Ok(Ok(header)),
         Err(HeaderFlaw::Invalid(flaw)) => Ok(Err(flaw)),
-        Err(HeaderFlaw::Unsupported(reason)) => Err(LogError::Unsupported {
-            file: name.to_string(),
-            reason,
-        }),
+        Err(HeaderFlaw::Unsupported(reason)) => {
+            Err(LogError::Unsupported { file: name.to_string(), reason })
+        }
     }
 }
 
@@ -383,11 +329,7 @@ pub(crate) fn open_scanner(
 ) -> Result<Scanner, LogError> {
     let name = segment_name(header.number);
     let file = directory.open(&name, Access::Read)?;
-    Ok(Scanner::new(
-        Origin::File(Arc::clone(&file)),
-        header.seed(),
-        header.base,
-    ))
+    Ok(Scanner::new(Origin::File(Arc::clone(&file)), header.seed(), header.base))
 }
 
 pub(crate) fn hex(id: &[u8; 16]) -> String {
@@ -405,11 +347,7 @@ impl Walk<'_> {
     /// A segment newer than the tail was being prepared. If it holds more than what is written then, it was in
     /// use, and the checkpoint is not the one that belongs to it.
     fn refuse_newer_records(&mut self) -> Result<(), LogError> {
-        let newer = self
-            .survey
-            .listing
-            .segments
-            .range(self.survey.checkpoint.tail + 1..);
+        let newer = self.survey.listing.segments.range(self.survey.checkpoint.tail + 1..);
         for (number, name) in newer {
             if let Some((offset, kind)) = self.record_in_use(*number, name)? {
                 let tail = self.survey.checkpoint.tail;
@@ -449,10 +387,7 @@ impl Walk<'_> {
         let mut offset = scanner.offset_of(self.survey.checkpoint.lsn);
         if offset > limit {
             // Less than the checkpoint saw synced.
-            let flaw = Flaw::new(
-                format!("a file of {offset} bytes"),
-                format!("{limit} bytes"),
-            );
+            let flaw = Flaw::new(format!("a file of {offset} bytes"), format!("{limit} bytes"));
             return Err(self.damage(name, limit, flaw).into());
         }
         let flaw = loop {
@@ -462,10 +397,7 @@ impl Walk<'_> {
             }
         };
         let end = scanner.lsn_at(offset);
-        self.survey.tail = Some(Tail {
-            header: segment,
-            end_offset: offset,
-        });
+        self.survey.tail = Some(Tail { header: segment, end_offset: offset });
         self.survey.unproven.offset = offset;
         // Closed here, and not opened since: what lies behind is the rest of a recycled file.
         if both_slots_clean(self.survey) {
@@ -474,17 +406,11 @@ impl Walk<'_> {
         }
         let directory = self.directory;
         let io = |error| LogError::from(directory.error(&name, "read", error));
-        let promised = self
-            .promise_beyond(&mut scanner, offset, limit)
-            .map_err(io)?;
+        let promised = self.promise_beyond(&mut scanner, offset, limit).map_err(io)?;
         if promised > end {
-            let found = format!(
-                "{} (a later witness says that Lsn {promised} was synced)",
-                flaw.found
-            );
-            return Err(self
-                .damage(name, offset, Flaw::new(flaw.expected, found))
-                .into());
+            let found =
+                format!("{} (a later witness says that Lsn {promised} was synced)", flaw.found);
+            return Err(self.damage(name, offset, Flaw::new(flaw.expected, found)).into());
         }
         let blank = scanner.is_zero(offset, limit).map_err(io)?;
         self.survey.end = if blank { End::Blank } else { End::Torn };
@@ -494,22 +420,17 @@ impl Walk<'_> {
     /// Looks through what lies between the highest watermark and the end: watermarks are ends of records.
     fn find_unproven(&mut self, scanner: &mut Scanner, end: u64) -> Result<(), LogError> {
         let mut offset = scanner.offset_of(self.survey.watermark).min(end);
-        let mut unproven = Unproven {
-            offset,
-            ..Unproven::default()
-        };
+        let mut unproven = Unproven { offset, ..Unproven::default() };
         while offset < end {
-            let header = scanner
-                .header_at(offset, end)
-                .map_err(|error| match error {
-                    ScanError::Io(error) => {
-                        let name = segment_name(self.survey.checkpoint.tail);
-                        LogError::from(self.directory.error(&name, "read", error))
-                    }
-                    ScanError::Invalid(flaw) => self
-                        .damage(segment_name(self.survey.checkpoint.tail), offset, flaw)
-                        .into(),
-                })?;
+            let header = scanner.header_at(offset, end).map_err(|error| match error {
+                ScanError::Io(error) => {
+                    let name = segment_name(self.survey.checkpoint.tail);
+                    LogError::from(self.directory.error(&name, "read", error))
+                }
+                ScanError::Invalid(flaw) => {
+                    self.damage(segment_name(self.survey.checkpoint.tail), offset, flaw).into()
+                }
+            })?;
             if header.kind.has_events() {
                 unproven.first_sequence.get_or_insert(header.sequence);
                 unproven.size += header.record_size();
@@ -567,13 +488,9 @@ impl Walk<'_> {
             Kind::State | Kind::Watermark | Kind::Close | Kind::Moved => Ok(()),
         };
         if let Err(problem) = applied {
-            let expected = format!(
-                "a record that follows sequence {}",
-                self.replay.next_sequence()
-            );
-            return Err(self
-                .damage(name(), offset, Flaw::new(expected, problem))
-                .into());
+            let expected =
+                format!("a record that follows sequence {}", self.replay.next_sequence());
+            return Err(self.damage(name(), offset, Flaw::new(expected, problem)).into());
         }
         self.survey.watermark = self.survey.watermark.max(header.watermark);
         self.survey.replayed_bytes += header.record_size();
@@ -582,12 +499,7 @@ impl Walk<'_> {
 
     fn damage(&self, file: String, offset: u64, flaw: Flaw) -> Damage {
         let sequences = Some(self.replay.next_sequence()..u64::MAX);
-        Damage {
-            file,
-            offset,
-            flaw,
-            sequences,
-        }
+        Damage { file, offset, flaw, sequences }
     }
 }
 
@@ -612,13 +524,7 @@ fn check_sealed(
             },
         };
         let flaw = Flaw::new(format!("a segment of {expected} bytes"), found);
-        return Err(Damage {
-            file,
-            offset: 0,
-            flaw,
-            sequences: Some(sequences),
-        }
-        .into());
+        return Err(Damage { file, offset: 0, flaw, sequences: Some(sequences) }.into());
     }
     Ok(())
 }

@@ -67,19 +67,11 @@ impl Runner {
     pub fn new(seed: u64) -> Runner {
         let disk = SimDisk::new(seed);
         disk.record();
-        Runner {
-            disk,
-            channel: None,
-            queue: Vec::new(),
-            spans: Vec::new(),
-            next: 0,
-        }
+        Runner { disk, channel: None, queue: Vec::new(), spans: Vec::new(), next: 0 }
     }
 
     pub fn run(&mut self, steps: &[Step]) {
-        self.span(Step::Reopen, |runner| {
-            runner.channel = Some(open(&runner.disk).expect("opens"))
-        });
+        self.span(Step::Reopen, |runner| runner.channel = Some(open(&runner.disk).expect("opens")));
         for step in steps {
             self.span(*step, |runner| runner.step(*step));
         }
@@ -89,12 +81,7 @@ impl Runner {
         let (begin, before) = (self.disk.calls(), self.queue.clone());
         act(self);
         let calls = (begin, self.disk.calls());
-        self.spans.push(Span {
-            step,
-            calls,
-            before,
-            after: self.queue.clone(),
-        });
+        self.spans.push(Span { step, calls, before, after: self.queue.clone() });
     }
 
     fn channel(&self) -> &FileChannel {
@@ -178,9 +165,7 @@ pub fn drain(channel: &FileChannel) -> Result<Vec<String>, String> {
 
 /// What may be found after a crash when the disk's call counter stood at `calls`.
 pub fn allowed(spans: &[Span], calls: u64) -> Vec<Vec<String>> {
-    let in_doubt = spans
-        .iter()
-        .find(|span| span.calls.0 < calls && calls < span.calls.1);
+    let in_doubt = spans.iter().find(|span| span.calls.0 < calls && calls < span.calls.1);
     if let Some(span) = in_doubt {
         return vec![span.before.clone(), span.after.clone()];
     }
@@ -190,8 +175,5 @@ pub fn allowed(spans: &[Span], calls: u64) -> Vec<Vec<String>> {
 
 /// Says an image's queue in few words.
 pub fn brief(queue: &[String]) -> Vec<&str> {
-    queue
-        .iter()
-        .map(|body| body.split(':').next().unwrap_or("?"))
-        .collect()
+    queue.iter().map(|body| body.split(':').next().unwrap_or("?")).collect()
 }

@@ -1,6 +1,4 @@
 //! What several test programs share.
-#![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test program uses a part of it")]
 
-#[cfg(feature = "agent")]
-pub mod files;
 pub mod history;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::core::{Acks, Core, Effect, Ended, Entry, Refusal as NoRoom};
 use super::delivery::Delivery;
@@ -39,12 +40,7 @@ impl Inner {
             let shown = lock(&core.shown);
             (shown.queue.events(), shown.queue.bytes())
         };
-        let room = Room::new(
-            options.capacity_events,
-            options.capacity_bytes,
-            events,
-            bytes,
-        );
+        let room = Room::new(options.capacity_events, options.capacity_bytes, events, bytes);
         Inner {
             options,
             commit: GroupCommit::new(core),
@@ -118,11 +114,7 @@ impl Inner {
     /// As [`Inner::sync`], unless all is durable already.
     pub(super) fn sync_if_needed(&self) -> Result<(), CloseError> {
         let visible = lock(&self.core().shown).visible;
-        if self.core().log.watermark() < visible {
-            self.sync()
-        } else {
-            Ok(())
-        }
+        if self.core().log.watermark() < visible { self.sync() } else { Ok(()) }
     }
 
     /// Writes a record whose only purpose is to witness that everything before it was synced.
@@ -137,17 +129,12 @@ impl Inner {
             if self.core().log.watermark() < view.lsn {
                 self.run(Entry::sync_only())?;
             }
-            self.core()
-                .log
-                .checkpoint(view)
-                .map_err(|error| self.close_error(Ended::from(error)))
+            self.core().log.checkpoint(view).map_err(|error| self.close_error(Ended::from(error)))
         })
     }
 
     fn run(&self, entry: Entry) -> Result<(), CloseError> {
-        self.commit
-            .commit(entry)
-            .map_err(|rejected| self.close_error(rejected.error))
+        self.commit.commit(entry).map_err(|rejected| self.close_error(rejected.error))
     }
 
     fn close_error(&self, ended: Ended) -> CloseError {
@@ -165,9 +152,7 @@ impl Inner {
         self.room.close();
         self.core().news.raise();
         self.send_lazy();
-        self.commit
-            .close(Entry::bare(Kind::Close))
-            .map_err(|ended| self.close_error(ended))?;
+        self.commit.close(Entry::bare(Kind::Close)).map_err(|ended| self.close_error(ended))?;
         let core = self.core();
         core.with_view(|view| core.log.close(view))
             .map_err(|error| self.close_error(Ended::from(error)))
@@ -193,6 +178,10 @@ impl Backend for Inner {
 
     fn reserve(&self, size: u64) -> Result<(), Refusal> {
         self.room.reserve(size, self.options.put_wait)
+    }
+
+    fn try_reserve(&self, size: u64) -> Result<(), Refusal> {
+        self.room.reserve(size, Duration::ZERO)
     }
 
     fn release(&self, events: u64, size: u64) {

@@ -55,8 +55,8 @@ pub struct FileChannel {
 
 /// Ends the helper thread when the last clone of the channel goes.
 struct Handle {
-    /// First, so that it ends before what it works on.
-    maintenance: Option<Maintenance>,
+    /// Held for its drop; first, so that it ends before what it works on.
+    _maintenance: Option<Maintenance>,
     inner: Arc<Inner>,
     recovery: Recovery,
 }
@@ -103,13 +103,7 @@ impl FileChannel {
             })?),
             false => None,
         };
-        Ok(FileChannel {
-            handle: Arc::new(Handle {
-                maintenance,
-                inner,
-                recovery,
-            }),
-        })
+        Ok(FileChannel { handle: Arc::new(Handle { _maintenance: maintenance, inner, recovery }) })
     }
 
     /// What opening the channel found.
@@ -160,15 +154,9 @@ impl Channel for FileChannel {
         let inner = self.inner();
         let ready = || match inner.ended() {
             Some(_) => Some(false),
-            None => lock(&inner.delivery)
-                .has_next(&inner.core().shown)
-                .then_some(true),
+            None => lock(&inner.delivery).has_next(&inner.core().shown).then_some(true),
         };
-        inner
-            .core()
-            .news
-            .wait_until(timeout, ready)
-            .unwrap_or(false)
+        inner.core().news.wait_until(timeout, ready).unwrap_or(false)
     }
 
     fn stats(&self) -> ChannelStats {
@@ -196,11 +184,7 @@ impl Channel for FileChannel {
     }
 
     fn cursor(&self, name: &str) -> Option<Vec<u8>> {
-        lock(&self.inner().core().shown)
-            .queue
-            .cursors()
-            .get(name)
-            .cloned()
+        lock(&self.inner().core().shown).queue.cursors().get(name).cloned()
     }
 
     fn cursors(&self, prefix: &str) -> BTreeMap<String, Vec<u8>> {

@@ -27,13 +27,7 @@ impl TailRecord {
         size: u64,
     ) -> Self {
         let cost = size + events.len() as u64 * EVENT_COST;
-        TailRecord {
-            lsn,
-            end,
-            first_sequence,
-            events,
-            cost,
-        }
+        TailRecord { lsn, end, first_sequence, events, cost }
     }
 }
 
@@ -59,12 +53,7 @@ pub(crate) enum Lookup {
 impl Tail {
     /// A tail that is empty, at the end of the log.
     pub(crate) fn new(limit: u64, end: Lsn) -> Tail {
-        Tail {
-            records: VecDeque::new(),
-            cost: 0,
-            limit,
-            covered_from: end,
-        }
+        Tail { records: VecDeque::new(), cost: 0, limit, covered_from: end }
     }
 
     /// Adds the newest record, at the expense of the oldest ones.
@@ -119,11 +108,7 @@ mod tests {
         for index in 0..5 {
             tail.push(record(index * 10, 40));
         }
-        assert_eq!(
-            found(tail.advance(Lsn(20))),
-            Some(u64::MAX),
-            "20 was dropped"
-        );
+        assert_eq!(found(tail.advance(Lsn(20))), Some(u64::MAX), "20 was dropped");
         assert_eq!(found(tail.advance(Lsn(30))), Some(30));
         assert_eq!(found(tail.advance(Lsn(40))), Some(40));
         assert_eq!(found(tail.advance(Lsn(50))), None);

@@ -18,10 +18,7 @@ struct Page {
 
 impl Page {
     fn zeros() -> Page {
-        Page {
-            bytes: [0; PAGE_SIZE as usize],
-            fingerprint: OnceLock::new(),
-        }
+        Page { bytes: [0; PAGE_SIZE as usize], fingerprint: OnceLock::new() }
     }
 
     /// The bytes, for writing.
@@ -69,9 +66,7 @@ impl Content {
         while !bytes.is_empty() {
             let within = (offset % PAGE_SIZE) as usize;
             let count = bytes.len().min(PAGE_SIZE as usize - within);
-            let page = pages
-                .entry(offset / PAGE_SIZE)
-                .or_insert_with(|| Arc::new(Page::zeros()));
+            let page = pages.entry(offset / PAGE_SIZE).or_insert_with(|| Arc::new(Page::zeros()));
             Page::own(page)[within..within + count].copy_from_slice(&bytes[..count]);
             bytes = &bytes[count..];
             offset += count as u64;
@@ -86,10 +81,7 @@ impl Content {
     /// Makes the file end at `size`, with nothing behind, and gives blocks back.
     pub(super) fn cut(&mut self, size: u64) {
         let pages_kept = size.div_ceil(PAGE_SIZE);
-        let is_clean = self
-            .pages
-            .last_key_value()
-            .is_none_or(|(last, _)| last + 1 < pages_kept);
+        let is_clean = self.pages.last_key_value().is_none_or(|(last, _)| last + 1 < pages_kept);
         if !is_clean {
             let pages = Arc::make_mut(&mut self.pages);
             pages.split_off(&pages_kept);
@@ -191,11 +183,7 @@ mod tests {
         let mut content = Content::default();
         content.grow(1 << 40);
         content.write(b"abc", (1 << 39) - 1);
-        assert_eq!(
-            content.held_pages(),
-            2,
-            "one byte in one page, two in the next"
-        );
+        assert_eq!(content.held_pages(), 2, "one byte in one page, two in the next");
         let clone = content.clone();
         content.write(b"xyz", (1 << 39) - 1);
         let mut bytes = [0; 5];

@@ -221,12 +221,7 @@ impl SimDisk {
     /// The names, sorted.
     pub fn file_names(&self) -> Vec<String> {
         let inner = self.inner();
-        inner
-            .state
-            .names
-            .keys()
-            .map(|name| name.to_string())
-            .collect()
+        inner.state.names.keys().map(|name| name.to_string()).collect()
     }
 
     /// What a program would read.
@@ -322,10 +317,7 @@ impl SimDisk {
         }
         inner.calls += 1;
         inner.state.call += 1;
-        let mut strikes = inner
-            .plans
-            .iter_mut()
-            .filter_map(|plan| plan.strike(kind, name));
+        let mut strikes = inner.plans.iter_mut().filter_map(|plan| plan.strike(kind, name));
         let fault = strikes.next();
         let last_id = inner.state.next_id;
         let outcome = match fault {
