@@ -326,3 +326,6 @@ impl<G: Groups> Drop for Roles<'_, G> {
         self.commit.changed.notify_all();
     }
 }
+
+#[cfg(all(test, loom))]
+mod loom_tests;

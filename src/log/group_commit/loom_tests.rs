@@ -1,0 +1,396 @@
+//! Every interleaving of the group commit, within the bounds each model names. The code that runs is the real
+//! one, on loom's locks; only the disk behind [`Groups`] is made of plain values.
+//!
+//! ```sh
+//! RUSTFLAGS="--cfg loom" cargo test --release --lib --no-default-features \
+//!     --target-dir target/loom -- loom --nocapture
+//! ```
+//!
+//! Loom ends a model that blocks for ever with a panic, and so one that takes too many steps. It would end one
+//! quietly after a set time or number of executions, so neither is set: a model that returns was finished.
+#![allow(clippy::disallowed_types, reason = "what the model remembers must be invisible to loom")]
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use loom::sync::atomic::AtomicUsize as Step;
+use loom::thread;
+
+use super::{GroupCommit, Groups, LANES, Rejected};
+
+/// An entry for which the disk never has room, and one for which it must be made.
+const TOO_LARGE: u32 = 1000;
+const NEEDS_ROOM: u32 = 100;
+
+/// What a model is about.
+#[derive(Clone, Copy, Default)]
+struct Faults {
+    /// The first sync to begin fails.
+    sync: bool,
+    /// The first write fails.
+    write: bool,
+    /// Making room fails.
+    room: bool,
+}
+
+/// What happened, in all executions of a model. Loom does not see it.
+#[derive(Default)]
+struct Seen {
+    executions: AtomicUsize,
+    /// Most syncs under way at once.
+    syncs_at_once: AtomicUsize,
+    /// Most entries in one group.
+    entries_at_once: AtomicUsize,
+    /// Executions in which some commit failed.
+    failures: AtomicUsize,
+    rooms: AtomicUsize,
+}
+
+/// A disk of plain values, which checks the contract of [`Groups`].
+struct Disk {
+    faults: Faults,
+    seen: Arc<Seen>,
+    /// A place where loom may switch threads in the middle of a call.
+    step: Step,
+    state: std::sync::Mutex<DiskState>,
+}
+
+#[derive(Default)]
+struct DiskState {
+    log: Vec<u32>,
+    refused: Vec<u32>,
+    /// Which positions of the log a good sync has covered.
+    synced: Vec<bool>,
+    /// Positions before this count.
+    applied: usize,
+    writing: bool,
+    applying: bool,
+    /// Groups written, of which the sync has not ended.
+    lanes: [bool; LANES],
+    syncs_begun: usize,
+    syncing: usize,
+    /// Groups written and neither applied nor failed.
+    open_groups: usize,
+    has_room: bool,
+}
+
+struct Group {
+    from: usize,
+    until: usize,
+    lane: usize,
+}
+
+type Error = &'static str;
+
+impl Disk {
+    fn new(faults: Faults, seen: &Arc<Seen>) -> GroupCommit<Disk> {
+        let (seen, step) = (Arc::clone(seen), Step::new(0));
+        GroupCommit::new(Disk { faults, seen, step, state: std::sync::Mutex::default() })
+    }
+
+    /// Never held where loom may switch threads.
+    fn state(&self) -> std::sync::MutexGuard<'_, DiskState> {
+        self.state.lock().expect("a failed model ends")
+    }
+
+    fn step(&self) {
+        self.step.fetch_add(1, loom::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+impl Groups for Disk {
+    type Entry = u32;
+    type Group = Group;
+    type Error = Error;
+
+    fn fits(&self, entries: &VecDeque<u32>) -> usize {
+        let has_room = self.state().has_room;
+        let fits = |entry: &&u32| **entry < NEEDS_ROOM || (has_room && **entry < TOO_LARGE);
+        entries.iter().take_while(fits).count()
+    }
+
+    fn make_room(&self, entry: &u32) -> Result<bool, Error> {
+        {
+            let state = self.state();
+            assert!(!state.writing && !state.applying && state.syncing == 0, "not alone");
+            assert_eq!(state.open_groups, 0, "a group is under way");
+            assert_eq!(state.applied, state.log.len());
+        }
+        self.step();
+        self.seen.rooms.fetch_add(1, Ordering::Relaxed);
+        let mut state = self.state();
+        assert!(!state.writing && !state.applying && state.open_groups == 0, "not alone any more");
+        if self.faults.room {
+            return Err("no room");
+        }
+        state.has_room = *entry < TOO_LARGE;
+        Ok(state.has_room)
+    }
+
+    fn refuse(&self, entry: u32) {
+        self.state().refused.push(entry);
+    }
+
+    fn write(&self, entries: Vec<u32>, lane: usize) -> Result<Group, Error> {
+        let from = {
+            let mut state = self.state();
+            assert!(!state.writing, "two writes at once");
+            assert!(!state.lanes[lane], "a lane for two");
+            assert!(!entries.is_empty());
+            state.writing = true;
+            state.lanes[lane] = true;
+            state.open_groups += 1;
+            state.log.len()
+        };
+        self.seen.entries_at_once.fetch_max(entries.len(), Ordering::Relaxed);
+        self.step();
+        let mut state = self.state();
+        state.writing = false;
+        if self.faults.write {
+            state.lanes[lane] = false;
+            state.open_groups -= 1;
+            return Err("write");
+        }
+        assert_eq!(state.log.len(), from);
+        state.log.extend(&entries);
+        let until = state.log.len();
+        state.synced.resize(until, false);
+        Ok(Group { from, until, lane })
+    }
+
+    fn sync(&self, group: &Group) -> Result<(), Error> {
+        let first = {
+            let mut state = self.state();
+            state.syncs_begun += 1;
+            state.syncing += 1;
+            self.seen.syncs_at_once.fetch_max(state.syncing, Ordering::Relaxed);
+            state.syncs_begun == 1
+        };
+        self.step();
+        let mut state = self.state();
+        state.syncing -= 1;
+        state.lanes[group.lane] = false;
+        if self.faults.sync && first {
+            state.open_groups -= 1;
+            return Err("sync");
+        }
+        state.synced[group.from..group.until].fill(true);
+        Ok(())
+    }
+
+    fn apply(&self, group: Group) {
+        {
+            let mut state = self.state();
+            assert!(!state.applying, "two at once");
+            assert_eq!(state.applied, group.from, "out of order");
+            assert!(state.synced[..group.until].iter().all(|synced| *synced), "applied unsynced");
+            state.applying = true;
+        }
+        self.step();
+        let mut state = self.state();
+        state.applying = false;
+        state.applied = group.until;
+        state.open_groups -= 1;
+    }
+
+    fn broken(&self) -> Error {
+        "broken"
+    }
+
+    fn closed(&self) -> Error {
+        "closed"
+    }
+}
+
+/// Commits, and holds the answer against what the disk has by then.
+fn commit(commits: &GroupCommit<Disk>, entry: u32) -> Result<(), Error> {
+    let result = commits.commit(entry);
+    if let Ok(()) = result {
+        acknowledged(commits, entry);
+    }
+    result.map_err(|Rejected { error, entry: returned }| {
+        let state = commits.groups().state();
+        assert!(returned.is_none() || !state.log.contains(&entry), "handed back and written");
+        error
+    })
+}
+
+/// What was acknowledged counts, and everything before it is synced.
+fn acknowledged(commits: &GroupCommit<Disk>, entry: u32) {
+    let state = commits.groups().state();
+    if state.refused.contains(&entry) {
+        return;
+    }
+    let at = state.log.iter().position(|other| *other == entry).expect("acknowledged, not written");
+    assert!(state.synced[..=at].iter().all(|synced| *synced), "acknowledged before its sync");
+    assert!(at < state.applied, "acknowledged before it counts");
+}
+
+/// Explores `body`, which gets a new group commit each time; `bound` limits how often a thread is interrupted
+/// where it could go on, `None` being no limit.
+fn explore(
+    name: &str,
+    bound: Option<usize>,
+    faults: Faults,
+    body: impl Fn(Arc<GroupCommit<Disk>>) + Send + Sync + 'static,
+) -> Arc<Seen> {
+    let seen = Arc::new(Seen::default());
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = bound;
+    model.max_branches = 100_000;
+    model.max_permutations = None;
+    model.max_duration = None;
+    model.checkpoint_file = None;
+    let inner = Arc::clone(&seen);
+    model.check(move || {
+        inner.executions.fetch_add(1, Ordering::Relaxed);
+        body(Arc::new(Disk::new(faults, &inner)));
+    });
+    let executions = seen.executions.load(Ordering::Relaxed);
+    assert!(executions > 1, "nothing was explored");
+    eprintln!("loom: {name}: finished after {executions} executions");
+    seen
+}
+
+/// Lets one thread commit each of `entries`, the last on this one; returns the answers.
+fn race(commits: &Arc<GroupCommit<Disk>>, entries: &[u32]) -> Vec<Result<(), Error>> {
+    let (last, others) = entries.split_last().expect("there is something to commit");
+    let spawn = |entry: u32| {
+        let commits = Arc::clone(commits);
+        thread::spawn(move || commit(&commits, entry))
+    };
+    let threads: Vec<_> = others.iter().map(|entry| spawn(*entry)).collect();
+    let mine = commit(commits, *last);
+    let mut results: Vec<_> =
+        threads.into_iter().map(|thread| thread.join().expect("no panic")).collect();
+    results.push(mine);
+    results
+}
+
+/// All that was committed is there, once.
+fn complete(commits: &GroupCommit<Disk>, entries: &[u32]) {
+    let state = commits.groups().state();
+    let mut log = state.log.clone();
+    log.sort_unstable();
+    assert_eq!(log, entries);
+    assert_eq!((state.applied, state.open_groups), (entries.len(), 0));
+}
+
+#[test]
+fn two_commits() {
+    let seen = explore("two commits", None, Faults::default(), |commits| {
+        assert_eq!(race(&commits, &[1, 2]), [Ok(()), Ok(())]);
+        complete(&commits, &[1, 2]);
+    });
+    assert_eq!(seen.syncs_at_once.load(Ordering::Relaxed), 2, "no second lane was used");
+}
+
+#[test]
+fn three_commits() {
+    let seen = explore("three commits", Some(3), Faults::default(), |commits| {
+        assert_eq!(race(&commits, &[1, 2, 3]), [Ok(()); 3]);
+        complete(&commits, &[1, 2, 3]);
+    });
+    assert_eq!(seen.syncs_at_once.load(Ordering::Relaxed), LANES, "no second lane was used");
+    assert!(seen.entries_at_once.load(Ordering::Relaxed) >= 2, "no group was formed");
+}
+
+#[test]
+fn a_failed_sync_fails_its_group_and_all_later_ones() {
+    let faults = Faults { sync: true, ..Faults::default() };
+    let seen = explore("failed sync", Some(3), faults, |commits| {
+        let results = race(&commits, &[1, 2, 3]);
+        let inner = &commits.groups().seen;
+        inner.failures.fetch_add(usize::from(results.contains(&Err("sync"))), Ordering::Relaxed);
+        assert!(results.iter().all(|result| matches!(result, Ok(()) | Err("sync"))));
+        assert_eq!(commits.failure(), Some("sync"));
+        assert_eq!(commit(&commits, 4), Err("sync"), "after a failure nothing is taken");
+        assert!(!commits.groups().state().log.contains(&4));
+    });
+    let executions = seen.executions.load(Ordering::Relaxed);
+    assert_eq!(seen.failures.load(Ordering::Relaxed), executions, "a failed sync went unnoticed");
+}
+
+#[test]
+fn a_failed_write_fails_everything() {
+    let faults = Faults { write: true, ..Faults::default() };
+    explore("failed write", None, faults, |commits| {
+        assert_eq!(race(&commits, &[1, 2]), [Err("write"); 2]);
+    });
+}
+
+#[test]
+fn two_syncs_in_flight_are_acknowledged_in_order() {
+    let seen = explore("two syncs in flight", Some(4), Faults::default(), |commits| {
+        let other = Arc::clone(&commits);
+        let thread = thread::spawn(move || {
+            commit(&other, 1).expect("nothing fails");
+            commit(&other, 2).expect("nothing fails");
+        });
+        commit(&commits, 3).expect("nothing fails");
+        thread.join().expect("no panic");
+        complete(&commits, &[1, 2, 3]);
+    });
+    assert_eq!(seen.syncs_at_once.load(Ordering::Relaxed), LANES);
+}
+
+#[test]
+fn room_is_made_while_nothing_is_in_flight() {
+    let seen = explore("make room", Some(3), Faults::default(), |commits| {
+        assert_eq!(race(&commits, &[1, 2, NEEDS_ROOM]), [Ok(()); 3]);
+        complete(&commits, &[1, 2, NEEDS_ROOM]);
+    });
+    let executions = seen.executions.load(Ordering::Relaxed);
+    assert_eq!(seen.rooms.load(Ordering::Relaxed), executions, "room was not made once each time");
+}
+
+#[test]
+fn an_entry_without_room_is_refused_and_holds_nobody_up() {
+    explore("refused", Some(3), Faults::default(), |commits| {
+        assert_eq!(race(&commits, &[1, 2, TOO_LARGE]), [Ok(()); 3]);
+        complete(&commits, &[1, 2]);
+        assert_eq!(commits.groups().state().refused, [TOO_LARGE]);
+    });
+}
+
+#[test]
+fn a_failure_to_make_room_fails_what_waits() {
+    let faults = Faults { room: true, ..Faults::default() };
+    explore("failed room", None, faults, |commits| {
+        let results = race(&commits, &[1, NEEDS_ROOM]);
+        assert_eq!(results[1], Err("no room"));
+        assert_eq!(commits.failure(), Some("no room"));
+    });
+}
+
+#[test]
+fn a_commit_against_the_close() {
+    let seen = explore("close", Some(4), Faults::default(), |commits| {
+        let other = Arc::clone(&commits);
+        let thread = thread::spawn(move || commit(&other, 1));
+        commits.close(2).expect("nothing fails");
+        acknowledged(&commits, 2);
+        let result = thread.join().expect("no panic");
+        assert!(matches!(result, Ok(()) | Err("closed")));
+        let seen = &commits.groups().seen;
+        seen.failures.fetch_add(usize::from(result.is_err()), Ordering::Relaxed);
+        complete(&commits, if result.is_ok() { &[1, 2] } else { &[2] });
+        assert_eq!(commits.groups().state().log.last(), Some(&2), "written after the close");
+        assert_eq!(commit(&commits, 3), Err("closed"));
+    });
+    let closed = seen.failures.load(Ordering::Relaxed);
+    assert!(closed > 0 && closed < seen.executions.load(Ordering::Relaxed));
+}
+
+#[test]
+fn what_was_submitted_goes_with_a_push_or_a_commit() {
+    explore("submit and push", Some(4), Faults::default(), |commits| {
+        let other = Arc::clone(&commits);
+        let thread = thread::spawn(move || commit(&other, 1));
+        commits.submit(2).map_err(|rejected| rejected.error).expect("nothing fails");
+        commits.push().expect("nothing fails");
+        assert!(commits.groups().state().log.contains(&2), "pushed, not written");
+        thread.join().expect("no panic").expect("nothing fails");
+    });
+}
