@@ -4,7 +4,7 @@
 //! the command works with.
 #![allow(
     clippy::disallowed_methods,
-    reason = "a command deals with plain files, child processes and the clock; the engine's rules are for the engine"
+    reason = "a command deals with plain files, child processes and the clock, which the engine may not"
 )]
 
 mod agent;

@@ -104,9 +104,11 @@ impl From<TakeFailure> for Failure {
     fn from(failure: TakeFailure) -> Failure {
         match failure {
             TakeFailure::Take(error) => error.into(),
-            TakeFailure::Write(events, error) => Failure::io("write to stdout", &error).with(
-                format_args!("the last transaction was rolled back; its events ({events}) stay in the channel"),
-            ),
+            TakeFailure::Write(events, error) => {
+                Failure::io("write to stdout", &error).with(format_args!(
+                    "rolled back; the last transaction's events ({events}) stay in the channel"
+                ))
+            }
             TakeFailure::Commit(events, error) => Failure::from(error).with(format_args!(
                 "the last transaction ({events} events) was written to stdout and may come again"
             )),

@@ -304,8 +304,8 @@ impl<G: Groups> State<G> {
     }
 }
 
-/// The leader's roles. Dropping it gives them back, whatever happened: a role that stayed taken after an error
-/// or a panic would let all others wait for ever.
+/// The leader's roles. Dropping it gives them back, whatever happened: a role that stayed taken after an
+/// error or a panic would let all others wait for ever.
 struct Roles<'a, G: Groups> {
     commit: &'a GroupCommit<G>,
     lane: usize,

@@ -1,10 +1,10 @@
 //! Carrying the unproven end of a segment over into the next.
 //!
-//! After an unclean stop the records that no witness calls synced may stand in the page cache only: a sync may
-//! have failed, and the kernel then calls the pages clean. Reading them back proves nothing and syncing them
-//! again writes nothing. Writing them again in place would, but a loss of power during that write could damage
-//! what had in truth been synced and acknowledged. So they are copied to where nothing is lost by a torn
-//! write: into a segment that does not count yet.
+//! After an unclean stop the records that no witness calls synced may stand in the page cache only: a sync
+//! may have failed, and the kernel then calls the pages clean. Reading them back proves nothing and syncing
+//! them again writes nothing. Writing them again in place would, but a loss of power during that write could
+//! damage what had in truth been synced and acknowledged. So they are copied to where nothing is lost by a
+//! torn write: into a segment that does not count yet.
 
 use std::cell::RefCell;
 

@@ -19,8 +19,8 @@ struct KeptFile {
     name: String,
     size: u64,
     /// The name is durable. Renaming a file again before that could, on a file system that keeps no order
-    /// among names, leave it with two: the old one and the newest. Both would be found after a crash, taken for
-    /// two files, and used for two segments.
+    /// among names, leave it with two: the old one and the newest. Both would be found after a crash, taken
+    /// for two files, and used for two segments.
     settled: bool,
 }
 
@@ -155,8 +155,8 @@ impl Pool {
 
     /// Creates a file with all its blocks; `None` when the disk has no room, and then no file is left.
     ///
-    /// It gets its name only when its size is synced. Otherwise a sync that fails could leave a file that shows
-    /// its full size in the cache and has none on the disk, and the next opening would use it.
+    /// It gets its name only when its size is synced. Otherwise a sync that fails could leave a file that
+    /// shows its full size in the cache and has none on the disk, and the next opening would use it.
     fn allocate(&mut self, name: &str, size: u64) -> Result<Option<Prepared>, StorageError> {
         let draft = format!("{DRAFT}{name}");
         let file = match self.directory.storage.create(&draft) {

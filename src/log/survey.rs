@@ -344,8 +344,8 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// A segment newer than the tail was being prepared. If it holds more than what is written then, it was in
-    /// use, and the checkpoint is not the one that belongs to it.
+    /// A segment newer than the tail was being prepared. If it holds more than what is written then, it was
+    /// in use, and the checkpoint is not the one that belongs to it.
     fn refuse_newer_records(&mut self) -> Result<(), LogError> {
         let newer = self.survey.listing.segments.range(self.survey.checkpoint.tail + 1..);
         for (number, name) in newer {

@@ -117,8 +117,8 @@ impl Log {
         self.reserve_complete.load(Ordering::Acquire)
     }
 
-    /// Tries to complete the reserve again: by recycling what nothing needs, by allocating what has come free.
-    /// No group is in flight, and everything below `view.lsn` is synced.
+    /// Tries to complete the reserve again: by recycling what nothing needs, by allocating what has come
+    /// free. No group is in flight, and everything below `view.lsn` is synced.
     pub(crate) fn regain(&self, view: &View<'_>) -> Result<(), StorageError> {
         if !self.sort_out(view).0.is_empty() {
             return self.checkpoint(view);
@@ -462,8 +462,8 @@ pub(super) struct NewSegment<'a> {
     pub(super) moved: Option<Moving<'a>>,
 }
 
-/// Takes segments out of the table, so that no reader opens them any more, and says which; those that a reader
-/// has open meanwhile stay for the next checkpoint.
+/// Takes segments out of the table, so that no reader opens them any more, and says which; those that a
+/// reader has open meanwhile stay for the next checkpoint.
 fn release(segments: &mut Segments, done: &[u64], and: Option<u64>) -> Vec<u64> {
     let mut released = Vec::new();
     let pinned = segments.pinned;

@@ -93,7 +93,8 @@ pub trait File: Send + Sync {
     /// As [`File::sync_data`], and everything else about the file but its name.
     fn sync_all(&self) -> io::Result<()>;
 
-    /// Maps the first `size` bytes for reading. Only for a file that nobody writes or cuts while it is mapped.
+    /// Maps the first `size` bytes for reading. Only for a file that nobody writes or cuts while it is
+    /// mapped.
     fn map(&self, size: u64) -> io::Result<Box<dyn Map>>;
 }
 

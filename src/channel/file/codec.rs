@@ -288,7 +288,9 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_decode_without_panic_and_canonically(bytes in prop::collection::vec(any::<u8>(), 0..120)) {
+        fn any_bytes_decode_without_panic_and_canonically(
+            bytes in prop::collection::vec(any::<u8>(), 0..120),
+        ) {
             if let Ok((events, cursors)) = decode_put(bytes.clone()) {
                 prop_assert_eq!(payload_of(&encode_put(&events, size(&events), &cursors)), bytes.clone());
             }

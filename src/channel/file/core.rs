@@ -1,4 +1,5 @@
-//! What a file channel is beneath its handles: the log, the queue it explains, and the commits that change both.
+//! What a file channel is beneath its handles: the log, the queue it explains, and the commits that change
+//! both.
 
 use std::collections::VecDeque;
 use std::ops::Range;

@@ -106,8 +106,8 @@ impl Queue {
     }
 
     /// Keeps only the mark that reading begins at. Replay marks records up to the end of the log; delivery
-    /// begins far before it and marks them again. What lay at or behind `proven_end` is found there, beginning
-    /// with `proven_sequence`.
+    /// begins far before it and marks them again. What lay at or behind `proven_end` is found there,
+    /// beginning with `proven_sequence`.
     pub(crate) fn settle(&mut self, proven_end: Lsn, proven_sequence: u64) {
         let (lsn, sequence) = match self.read_from() {
             (lsn, _) if lsn >= proven_end => (proven_end, proven_sequence),

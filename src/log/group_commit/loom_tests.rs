@@ -6,8 +6,9 @@
 //!     --target-dir target/loom -- loom --nocapture
 //! ```
 //!
-//! Loom ends a model that blocks for ever with a panic, and so one that takes too many steps. It would end one
-//! quietly after a set time or number of executions, so neither is set: a model that returns was finished.
+//! Loom ends a model that blocks for ever with a panic, and so one that takes too many steps. It would end
+//! one quietly after a set time or number of executions, so neither is set: a model that returns was
+//! finished.
 #![allow(clippy::disallowed_types, reason = "what the model remembers must be invisible to loom")]
 
 use std::collections::VecDeque;

@@ -174,8 +174,9 @@ impl SimDisk {
         SimDisk::with_state(inner.state.without_owners(), inner.calls, inner.trace)
     }
 
-    /// From now on takes a snapshot after each call and each write-back, so that one run gives all moments for a crash. A
-    /// crash *during* a call is among the crashes of the snapshot after it, for a sync of the one before.
+    /// From now on takes a snapshot after each call and each write-back, so that one run gives all moments
+    /// for a crash. A crash *during* a call is among the crashes of the snapshot after it, for a sync of
+    /// the one before.
     pub fn record(&self) {
         self.inner().recording = Some(Vec::new());
     }
