@@ -14,6 +14,8 @@ use std::time::Duration;
 pub use error::{
     CloseError, CommitError, Corruption, CursorError, OpenError, PutError, Stopped, TakeError,
 };
+#[cfg(fuzzing)]
+pub(crate) use file::fuzzing;
 pub use file::{FileChannel, Recovery};
 pub use memory::MemoryChannel;
 pub use options::{

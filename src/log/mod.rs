@@ -7,6 +7,8 @@
 mod checkpoint;
 mod directory;
 mod error;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod group_commit;
 mod lsn;
 mod moving;

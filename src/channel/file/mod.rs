@@ -3,6 +3,8 @@
 mod codec;
 mod core;
 mod delivery;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod inner;
 mod maintenance;
 mod queue;

@@ -19,6 +19,7 @@ use loom::sync::atomic::AtomicUsize as Step;
 use loom::thread;
 
 use super::{GroupCommit, Groups, LANES, Rejected};
+use crate::sync::{Condvar, Mutex, lock, wait};
 
 /// An entry for which the disk never has room, and one for which it must be made.
 const TOO_LARGE: u32 = 1000;
@@ -33,6 +34,8 @@ struct Faults {
     write: bool,
     /// Making room fails.
     room: bool,
+    /// The first sync takes until a second group is written.
+    slow_sync: bool,
 }
 
 /// What happened, in all executions of a model. Loom does not see it.
@@ -54,6 +57,9 @@ struct Disk {
     seen: Arc<Seen>,
     /// A place where loom may switch threads in the middle of a call.
     step: Step,
+    /// Groups written, for those who wait for one.
+    written: Mutex<usize>,
+    more_written: Condvar,
     state: std::sync::Mutex<DiskState>,
 }
 
@@ -86,8 +92,14 @@ type Error = &'static str;
 
 impl Disk {
     fn new(faults: Faults, seen: &Arc<Seen>) -> GroupCommit<Disk> {
-        let (seen, step) = (Arc::clone(seen), Step::new(0));
-        GroupCommit::new(Disk { faults, seen, step, state: std::sync::Mutex::default() })
+        GroupCommit::new(Disk {
+            faults,
+            seen: Arc::clone(seen),
+            step: Step::new(0),
+            written: Mutex::new(0),
+            more_written: Condvar::new(),
+            state: std::sync::Mutex::default(),
+        })
     }
 
     /// Never held where loom may switch threads.
@@ -97,6 +109,18 @@ impl Disk {
 
     fn step(&self) {
         self.step.fetch_add(1, loom::sync::atomic::Ordering::Relaxed);
+    }
+
+    fn note_write(&self) {
+        *lock(&self.written) += 1;
+        self.more_written.notify_all();
+    }
+
+    fn wait_for_second_write(&self) {
+        let mut written = lock(&self.written);
+        while *written < 2 {
+            written = wait(&self.more_written, written);
+        }
     }
 }
 
@@ -146,6 +170,9 @@ impl Groups for Disk {
         };
         self.seen.entries_at_once.fetch_max(entries.len(), Ordering::Relaxed);
         self.step();
+        if self.faults.slow_sync {
+            self.note_write();
+        }
         let mut state = self.state();
         state.writing = false;
         if self.faults.write {
@@ -169,6 +196,9 @@ impl Groups for Disk {
             state.syncs_begun == 1
         };
         self.step();
+        if self.faults.slow_sync && first {
+            self.wait_for_second_write();
+        }
         let mut state = self.state();
         state.syncing -= 1;
         state.lanes[group.lane] = false;
@@ -323,17 +353,28 @@ fn a_failed_write_fails_everything() {
 
 #[test]
 fn two_syncs_in_flight_are_acknowledged_in_order() {
-    let seen = explore("two syncs in flight", Some(4), Faults::default(), |commits| {
+    // Four groups, so that each lane is used again after it was given back.
+    let seen = explore("two syncs in flight", Some(3), Faults::default(), |commits| {
         let other = Arc::clone(&commits);
         let thread = thread::spawn(move || {
             commit(&other, 1).expect("nothing fails");
             commit(&other, 2).expect("nothing fails");
         });
         commit(&commits, 3).expect("nothing fails");
+        commit(&commits, 4).expect("nothing fails");
         thread.join().expect("no panic");
-        complete(&commits, &[1, 2, 3]);
+        complete(&commits, &[1, 2, 3, 4]);
     });
     assert_eq!(seen.syncs_at_once.load(Ordering::Relaxed), LANES);
+}
+
+#[test]
+fn a_slow_sync_does_not_hold_up_the_next_write() {
+    let faults = Faults { slow_sync: true, ..Faults::default() };
+    explore("slow sync", Some(4), faults, |commits| {
+        assert_eq!(race(&commits, &[1, 2]), [Ok(()), Ok(())]);
+        complete(&commits, &[1, 2]);
+    });
 }
 
 #[test]

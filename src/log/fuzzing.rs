@@ -1,0 +1,134 @@
+//! The log's decoders, for fuzzers.
+
+use super::checkpoint::{Checkpoint, State};
+use super::lsn::Lsn;
+use super::record::{
+    HEADER_SIZE, Kind, PendingRecord, Place, RecordHeader, Seed, check_payload, decode_header,
+};
+use super::segment::SegmentHeader;
+use super::varint;
+
+const ID: [u8; 16] = *b"a fuzzed channel";
+
+/// Decodes bytes as they are.
+pub(crate) fn raw(bytes: &[u8]) {
+    let offset = 4096;
+    if let Ok(header) = decode_header(&Seed::new(&ID, 1), bytes, offset, Lsn(0)) {
+        whole_record(&header, bytes);
+    }
+    if let Ok(header) = SegmentHeader::decode(bytes) {
+        assert_eq!(SegmentHeader::decode(&header.encode()), Ok(header));
+    }
+    if let Ok(checkpoint) = Checkpoint::decode(bytes) {
+        assert_eq!(Checkpoint::decode(&checkpoint.encode()), Ok(checkpoint));
+    }
+    if let Some(state) = State::decode(bytes) {
+        assert_eq!(state.encode(), bytes, "a second encoding of a state");
+    }
+    let mut rest = bytes;
+    if let Some(number) = varint::take(&mut rest) {
+        let mut again = Vec::new();
+        varint::put(&mut again, number);
+        assert_eq!(again, bytes[..bytes.len() - rest.len()], "a second encoding of a number");
+    }
+}
+
+fn whole_record(header: &RecordHeader, bytes: &[u8]) -> bool {
+    let size = usize::try_from(header.record_size()).unwrap_or(usize::MAX);
+    bytes.get(..size).is_some_and(|bytes| check_payload(header, bytes).is_ok())
+}
+
+/// Takes bytes as the content of what the log writes, and flips the bit that `damage` chooses.
+pub(crate) fn sealed(content: &[u8], damage: usize) {
+    let mut input = Input(content);
+    record(&mut input.clone(), damage);
+    segment_header(&mut input.clone(), damage);
+    checkpoint(&mut input, damage);
+}
+
+fn record(input: &mut Input<'_>, damage: usize) {
+    let kinds =
+        [Kind::Put, Kind::Ack, Kind::State, Kind::Watermark, Kind::Close, Kind::Moved];
+    let kind = kinds[input.number() as usize % kinds.len()];
+    let (segment, offset, lsn) = (input.number(), input.number(), Lsn(input.number()));
+    let place = Place { lsn, watermark: Lsn(input.number()), sequence: input.number() };
+    let seed = Seed::new(&ID, segment);
+    let mut pending = PendingRecord::new(kind, input.0.len(), |out| out.extend(input.0));
+    let mut bytes = pending.place(&seed, offset, place).to_vec();
+    match decode_header(&seed, &bytes, offset, lsn) {
+        Ok(header) => {
+            assert_eq!((header.kind, header.sequence), (kind, place.sequence));
+            assert_eq!((header.lsn, header.watermark), (lsn, place.watermark));
+            assert_eq!(header.record_size(), bytes.len() as u64);
+            assert_eq!(check_payload(&header, &bytes), Ok(input.0));
+        }
+        Err(_) => assert!(place.watermark > lsn, "a good record was refused"),
+    }
+    // Nothing that a checksum covers is changed without notice; padding must be zero.
+    flip(&mut bytes, damage);
+    if let Ok(header) = decode_header(&seed, &bytes, offset, lsn) {
+        assert!(!whole_record(&header, &bytes), "a flipped bit went unnoticed");
+    }
+    // The same flip, with the right checksum over the header: lengths and kinds as a program gone wrong
+    // would write them.
+    flip(&mut bytes, damage % (HEADER_SIZE * 8));
+    seed.seal(&mut bytes, offset);
+    if let Ok(header) = decode_header(&seed, &bytes, offset, lsn) {
+        whole_record(&header, &bytes);
+    }
+}
+
+fn segment_header(input: &mut Input<'_>, damage: usize) {
+    let header = SegmentHeader {
+        channel_id: ID,
+        number: input.number(),
+        base: Lsn(input.number()),
+        first_sequence: input.number(),
+        capacity: input.number(),
+        epoch: input.number(),
+    };
+    let mut page = header.encode();
+    assert_eq!(SegmentHeader::decode(&page).as_ref(), Ok(&header));
+    flip(&mut page, damage);
+    assert!(SegmentHeader::decode(&page).is_err(), "a flipped bit went unnoticed");
+}
+
+fn checkpoint(input: &mut Input<'_>, damage: usize) {
+    let mut checkpoint = Checkpoint {
+        channel_id: ID,
+        generation: input.number(),
+        epoch: input.number(),
+        clean: input.number() % 2 == 1,
+        tail: input.number(),
+        tail_base: Lsn(input.number()),
+        numbers_used: input.number(),
+        lsn: Lsn(input.number()),
+        watermark: Lsn(input.number()),
+        state: State::default(),
+    };
+    match State::decode(input.0) {
+        Some(state) => checkpoint.state = state,
+        None => checkpoint.state.upper = input.0.to_vec(),
+    }
+    let mut bytes = checkpoint.encode();
+    assert_eq!(Checkpoint::decode(&bytes).as_ref(), Ok(&checkpoint));
+    flip(&mut bytes, damage);
+    assert!(Checkpoint::decode(&bytes).is_err(), "a flipped bit went unnoticed");
+}
+
+fn flip(bytes: &mut [u8], bit: usize) {
+    let bit = bit % (bytes.len() * 8);
+    bytes[bit / 8] ^= 1 << (bit % 8);
+}
+
+/// Reads fields off the front.
+#[derive(Clone)]
+struct Input<'a>(&'a [u8]);
+
+impl Input<'_> {
+    fn number(&mut self) -> u64 {
+        let (head, rest) = self.0.split_at(self.0.len().min(8));
+        self.0 = rest;
+        head.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
+    }
+}
