@@ -406,14 +406,14 @@ impl Walk<'_> {
         }
         let directory = self.directory;
         let io = |error| LogError::from(directory.error(&name, "read", error));
-        let promised = self.promise_beyond(&mut scanner, offset, limit).map_err(io)?;
+        let behind = scanner.look_behind(offset, limit).map_err(io)?;
+        let promised = behind.watermark.unwrap_or_default().max(self.survey.watermark);
         if promised > end {
             let found =
                 format!("{} (a later witness says that Lsn {promised} was synced)", flaw.found);
             return Err(self.damage(name, offset, Flaw::new(flaw.expected, found)).into());
         }
-        let blank = scanner.is_zero(offset, limit).map_err(io)?;
-        self.survey.end = if blank { End::Blank } else { End::Torn };
+        self.survey.end = if behind.is_blank { End::Blank } else { End::Torn };
         self.find_unproven(&mut scanner, offset)
     }
 
@@ -439,22 +439,6 @@ impl Walk<'_> {
         }
         self.survey.unproven = unproven;
         Ok(())
-    }
-
-    /// The highest watermark any witness states: the checkpoint, records before `offset`, records behind it.
-    fn promise_beyond(
-        &self,
-        scanner: &mut Scanner,
-        offset: u64,
-        limit: u64,
-    ) -> std::io::Result<Lsn> {
-        let mut highest = self.survey.watermark;
-        let mut from = offset;
-        while let Some((at, header)) = scanner.next_header(from, limit)? {
-            highest = highest.max(header.watermark);
-            from = at + ALIGNMENT as u64;
-        }
-        Ok(highest)
     }
 
     fn tail_limit(&self, segment: &SegmentHeader, name: &str) -> Result<u64, LogError> {
