@@ -146,6 +146,42 @@ fn i8_a_loss_of_power_on_a_full_disk() {
     }
 }
 
+/// The last commit before the crash is larger than any room that is left, and nothing witnesses yet that it
+/// was synced. The channel opens all the same, with that commit.
+#[test]
+fn i8_opening_with_a_large_last_commit() {
+    let disk = small_disk();
+    let storage = disk.storage();
+    let channel = open(&storage);
+    for index in 0..200 {
+        let mut put = channel.begin_put();
+        put.put(Event::new(body(index))).expect("no limit but the disk");
+        put.commit().expect("there is room");
+    }
+    let mut put = channel.begin_put();
+    for index in 0..50 {
+        put.put(Event::new(format!("{index:010000}"))).expect("no limit but the disk");
+    }
+    put.commit().expect("there is room");
+    let left = storage.available_space().expect("known");
+    for seed in 0..20 {
+        let image = disk.crash(&Crash::Random(seed));
+        image.set_capacity(Some((1 << 20) - left));
+        let storage = image.storage();
+        assert_eq!(storage.available_space().expect("known"), 0);
+        let channel = open(&storage);
+        for index in 0..200 {
+            take_one(&channel, index);
+        }
+        let mut take = channel.begin_take();
+        for index in 0..50 {
+            let event = take.take().expect("readable").expect("there is one");
+            assert_eq!(&*event.body, format!("{index:010000}").as_bytes());
+        }
+        take.commit().expect("an ack has room");
+    }
+}
+
 /// The same on a real file system of 3 MiB, where one can be mounted.
 #[test]
 fn i8_on_a_real_file_system() {

@@ -59,6 +59,8 @@ fn is_zero(bytes: &[u8]) -> bool {
 
 /// A record read from a segment.
 pub(crate) struct Found {
+    /// Where in its segment's file it begins.
+    pub(crate) offset: u64,
     pub(crate) header: RecordHeader,
     /// A slice of the block that was read.
     pub(crate) payload: Bytes,
@@ -127,7 +129,7 @@ impl Scanner {
         let payload_at = start + HEADER_SIZE;
         let whole = Bytes::from(Arc::clone(&self.block));
         let payload = whole.slice(payload_at..payload_at + header.payload_size as usize);
-        Ok(Found { header, payload })
+        Ok(Found { offset, header, payload })
     }
 
     /// The header at `offset`; the payload is not looked at.
