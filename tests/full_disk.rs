@@ -163,11 +163,12 @@ fn i8_opening_with_a_large_last_commit() {
         put.put(Event::new(format!("{index:010000}"))).expect("no limit but the disk");
     }
     put.commit().expect("there is room");
-    let left = storage.available_space().expect("known");
     for seed in 0..20 {
         let image = disk.crash(&Crash::Random(seed));
-        image.set_capacity(Some((1 << 20) - left));
         let storage = image.storage();
+        image.set_capacity(Some(1 << 20));
+        let left = storage.available_space().expect("known");
+        image.set_capacity(Some((1 << 20) - left));
         assert_eq!(storage.available_space().expect("known"), 0);
         let channel = open(&storage);
         for index in 0..200 {
