@@ -146,9 +146,10 @@ impl Log {
 
     /// Ends the old tail where the proof of its records ends, and begins a new segment with the rest.
     ///
-    /// On a disk too full for the copy, first the blocks behind the old tail's end are given back. If that is
-    /// not enough the rest is written again in place, which needs no room: the one case in which a loss of
-    /// power can tear records that may have been acknowledged. The alternative is a channel that does not open.
+    /// On a disk too full for the copy, first the blocks behind the old tail's end are given back. If that
+    /// is not enough the rest is written again in place, which needs no room: the one case in which a loss
+    /// of power can tear records that may have been acknowledged. The alternative is a channel that does
+    /// not open.
     fn supersede(
         self,
         survey: &Survey,

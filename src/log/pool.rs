@@ -78,7 +78,8 @@ impl Pool {
             let size = self.directory.size(&*file, name)?;
             self.disk_bytes += size;
             if spares.contains(name) && size != self.segment_size {
-                // Of an earlier opening with another segment size: it would only take the place of one that fits.
+                // Of an earlier opening with another segment size: it would only take the place of one that
+                // fits.
                 self.uncount(size);
                 self.directory.remove(name)?;
                 continue;

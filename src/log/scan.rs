@@ -180,8 +180,8 @@ impl Scanner {
         decode_header(&self.seed, bytes, offset, expected).ok()
     }
 
-    /// Looks through all that lies between `from` and `limit`: the highest watermark that a valid header states,
-    /// and whether there is anything but zeros.
+    /// Looks through all that lies between `from` and `limit`: the highest watermark that a valid header
+    /// states, and whether there is anything but zeros.
     pub(crate) fn look_behind(&mut self, from: u64, limit: u64) -> io::Result<Behind> {
         let mut behind = Behind { watermark: None, is_blank: true };
         let mut offset = from;

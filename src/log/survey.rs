@@ -161,8 +161,8 @@ fn restore(
     })
 }
 
-/// Both slots are there, neither is valid, and there is no segment: this was a channel. A first opening that was
-/// cut off leaves the first slot at most, since the second is made when the first is synced.
+/// Both slots are there, neither is valid, and there is no segment: this was a channel. A first opening
+/// that was cut off leaves the first slot at most, since the second is made when the first is synced.
 fn refuse_a_lost_beginning(slots: &[Slot; 2], listing: &Listing) -> Result<(), LogError> {
     match slots {
         [Slot::Invalid(flaw), Slot::Invalid(_)] if listing.segments.is_empty() => {
