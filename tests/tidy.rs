@@ -1,5 +1,10 @@
 //! The project's own files, held against its own rules: `docs/STYLE.md` has the reasons.
 #![allow(clippy::disallowed_methods, reason = "reads the repository's own files")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "what was measured, and what was not"
+)]
 
 #[path = "support/rust_text.rs"]
 #[allow(unreachable_pub, reason = "a module of tests")]

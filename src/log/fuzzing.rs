@@ -47,8 +47,7 @@ pub(crate) fn sealed(content: &[u8], damage: usize) {
 }
 
 fn record(input: &mut Input<'_>, damage: usize) {
-    let kinds =
-        [Kind::Put, Kind::Ack, Kind::State, Kind::Watermark, Kind::Close, Kind::Moved];
+    let kinds = [Kind::Put, Kind::Ack, Kind::State, Kind::Watermark, Kind::Close, Kind::Moved];
     let kind = kinds[input.number() as usize % kinds.len()];
     let (segment, offset, lsn) = (input.number(), input.number(), Lsn(input.number()));
     let place = Place { lsn, watermark: Lsn(input.number()), sequence: input.number() };
