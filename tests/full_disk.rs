@@ -1,5 +1,6 @@
 //! I8: a full disk refuses puts cleanly and nothing else: takes, acks, checkpoints, closing and opening go on, and
 //! once events have been taken, puts do too, without a restart.
+#![allow(clippy::print_stderr, reason = "says loudly what is skipped")]
 
 mod support;
 

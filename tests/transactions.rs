@@ -31,7 +31,7 @@ fn i1_i3_what_is_committed_comes_out_in_order_after_reopening() {
     let directory = tempfile::tempdir().expect("a directory");
     for round in 0..5 {
         let channel = FileChannel::open(directory.path(), options()).expect("opens");
-        assert_eq!(channel.recovery().clean, true, "round {round}");
+        assert!(channel.recovery().clean, "round {round}");
         put_all(&channel, &["a", "b"]);
         put_all(&channel, &["c"]);
         if round % 2 == 1 {

@@ -267,6 +267,7 @@ impl Marks {
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init, reason = "one range is meant, not its numbers")]
 mod tests {
     use proptest::prelude::*;
 

@@ -98,6 +98,7 @@ impl RangeSet {
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init, reason = "one range is meant, not its numbers")]
 mod tests {
     use std::collections::BTreeSet;
 
