@@ -42,7 +42,7 @@ impl Shutdown {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

@@ -6,6 +6,8 @@
 //!     --target-dir target/loom -- loom --nocapture
 //! ```
 //!
+//! Tests that use our locks outside of a model are not compiled then.
+//!
 //! Loom ends a model that blocks for ever with a panic, and so one that takes too many steps. It would end
 //! one quietly after a set time or number of executions, so neither is set: a model that returns was
 //! finished.
