@@ -11,6 +11,9 @@ pub(crate) fn payloads(bytes: &[u8]) {
     if let Ok(ack) = decode_ack(bytes) {
         let again = encode_ack(&ack.ranges, ack.bytes, &ack.cursors);
         assert_eq!(again.payload(), bytes, "a second encoding of an ack");
+        assert!(ack.ranges.iter().all(|range| range.start < range.end), "an empty range");
+        let mut pairs = ack.ranges.windows(2);
+        assert!(pairs.all(|pair| pair[0].end < pair[1].start), "ranges that touch or descend");
     }
     if let Some(queue) = Queue::decode(bytes) {
         let encoded = queue.encode();
