@@ -481,11 +481,18 @@ impl Walk<'_> {
             }
         };
         let end = scanner.lsn_at(offset);
+        let capacity = segment.capacity;
         self.survey.tail = Some(Tail { header: segment, end_offset: offset });
         // Closed here, and not opened since: what lies behind is the rest of a recycled file.
         if both_slots_clean(self.survey) {
             self.survey.end = End::Clean;
             return Ok(());
+        }
+        // The file had its whole length, synced, before the first record in it was acknowledged: no crash makes
+        // it shorter, and what was cut off may have held records and the witnesses of their sync.
+        if limit < capacity {
+            let flaw = Flaw::new(format!("a file of {capacity} bytes"), format!("{limit} bytes"));
+            return Err(self.damage(name, limit, flaw).into());
         }
         let io = |error| LogError::from(self.directory.error(&name, "read", error));
         let promised = self.promise_beyond(&mut scanner, offset, limit).map_err(io)?;
