@@ -1,5 +1,6 @@
 //! The weaknesses of Flume's file channel, each as a test that it would fail and this channel passes: the
 //! rows C1 to C18 and P1 to P12 of the table in `docs/FLUME.md`.
+#![allow(unreachable_pub, reason = "what the modules of one test share")]
 
 #[path = "support/files.rs"]
 mod files;

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use flumen::storage::sim::{CallKind, Crash, FailedSync, Fault, FaultPlan, SimDisk};
 use flumen::{Channel, CommitError, Durability, FileChannel, PutError, PutTransaction};
 
-use crate::files::{cut, read, records, segments, tail};
+use crate::files::{edit, read, records, segments, tail};
 use crate::queue::*;
 
 /// A put of two events, and how far it has come as a cursor.
@@ -56,17 +56,24 @@ fn c03_a_torn_tail_that_was_never_acknowledged_does_not_keep_the_channel_from_op
 }
 
 #[test]
-fn c03_a_tail_cut_anywhere_in_what_was_not_acknowledged_opens() {
+fn c03_a_tail_that_ends_anywhere_in_what_was_not_acknowledged_opens() {
     let disk = SimDisk::new(3);
     let channel = open(&disk, &options());
     put_batches(&channel, &events(0..4), 2);
     begin(&channel).commit().expect("the disk works");
     let name = tail(&disk);
     let last = *records(&read(&disk, &name)).last().expect("records");
-    for size in last.offset..=last.offset + last.size {
-        let image = disk.snapshot();
-        cut(&image, &name, size);
-        check_in_doubt(&image, &format!("cut to {size} bytes"));
+    for end in last.offset..=last.offset + last.size {
+        for filler in [0, 0x80] {
+            let image = disk.snapshot();
+            let how = format!("{filler:#x} from {end} on");
+            edit(&image, &name, |bytes| {
+                bytes[end..last.offset + last.size].fill(filler);
+                // So that something changes at the very end too.
+                bytes[last.offset + last.size] = 1;
+            });
+            check_in_doubt(&image, &how);
+        }
     }
 }
 

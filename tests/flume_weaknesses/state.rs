@@ -75,7 +75,7 @@ fn c02_the_gaps_of_committed_takes_among_uncommitted_ones_keep_the_order() {
         }
         open
     };
-    let is_gone = |number: &u64| *number < 20 && number / 2 % 3 == 0;
+    let is_gone = |number: &u64| [0, 1, 6, 7, 12, 13, 18, 19].contains(number);
     let left: Vec<u64> = (0..40).filter(|number| !is_gone(number)).collect();
     after_each_end(&options(), history, |channel, how| {
         assert_eq!(drain(channel), events(left.clone()), "{how}");

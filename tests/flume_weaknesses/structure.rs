@@ -300,7 +300,7 @@ fn p12_disk_use_follows_what_is_queued() {
     let disk = SimDisk::new(12);
     let channel = open(&disk, &options());
     let empty = channel.stats().disk_bytes;
-    put_batches(&channel, &larges(0..2000, 1000), 10);
+    put_batches(&channel, &larges(0..2000, 1000), 1);
     let full = channel.stats().disk_bytes;
     let on_disk: usize = disk
         .file_names()
