@@ -35,7 +35,9 @@ pub fn event(number: u64) -> Event {
 
 /// The event with this number, of about `size` bytes.
 pub fn large(number: u64, size: usize) -> Event {
-    Event::new(format!("{number:0size$}")).with_header("number", number.to_string())
+    let digits = number.to_string();
+    let zeros = "0".repeat(size.saturating_sub(digits.len()));
+    Event::new(zeros + &digits).with_header("number", digits)
 }
 
 /// Events with these numbers.
