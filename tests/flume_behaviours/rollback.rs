@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use flumen::{Channel, FileChannel};
 
@@ -72,9 +71,8 @@ fn test_integration() {
         // The last 30 of each life are left to the next one.
         let goal = ((life + 1) * total / lives - 30) as usize;
         while delivered.len() < goal {
-            if channel.wait(Duration::from_millis(20)) {
-                delivered.extend(consume(&*channel, 7.min(goal - delivered.len())));
-            }
+            assert!(channel.wait(LONG), "{:?}", channel.stats());
+            delivered.extend(consume(&*channel, 7.min(goal - delivered.len())));
         }
         source.join().expect("the source does not fail");
     }

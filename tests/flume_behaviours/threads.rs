@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use flumen::storage::sim::SimDisk;
 use flumen::{Channel, Event, FileChannel, MemoryChannel};
@@ -31,15 +30,7 @@ fn many_threads(channel: &Arc<dyn Channel>, batch: usize) -> Vec<Vec<Event>> {
     let consumers: Vec<_> = (0..CONSUMERS)
         .map(|_| {
             let channel = Arc::clone(channel);
-            thread::spawn(move || {
-                let mut got = Vec::new();
-                while channel.stats().events_taken < TOTAL {
-                    if channel.wait(Duration::from_millis(20)) {
-                        got.extend(consume(&*channel, batch));
-                    }
-                }
-                got
-            })
+            thread::spawn(move || consume_with_others(&*channel, batch, TOTAL, || {}))
         })
         .collect();
     for producer in producers {

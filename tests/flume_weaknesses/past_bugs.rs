@@ -103,14 +103,9 @@ fn c18_flume_2482_segments_are_not_deleted_under_a_reader() {
         .map(|_| {
             let channel = Arc::clone(&channel);
             thread::spawn(move || {
-                let mut got = Vec::new();
-                while channel.stats().events_taken < total {
-                    if channel.wait(std::time::Duration::from_millis(50)) {
-                        got.extend(consume(&*channel, 10));
-                    }
+                consume_with_others(&*channel, 10, total, || {
                     channel.checkpoint().expect("the disk works");
-                }
-                got
+                })
             })
         })
         .collect();

@@ -8,8 +8,12 @@ use std::time::Duration;
 use flumen::storage::sim::{Crash, SimDisk};
 use flumen::{Channel, ChannelOptions, Event, FileChannel, OpenError, TakeTransaction};
 
-/// Longer than any test takes: who waits so long has missed a wake-up.
-pub const LONG: Duration = Duration::from_secs(3600);
+/// Longer than any test takes: who waits so long has missed a wake-up, and fails.
+pub const LONG: Duration = Duration::from_secs(60);
+
+/// A pause between two looks at a count that other threads raise, and how many there may be.
+const PAUSE: Duration = Duration::from_millis(20);
+const PAUSES: u32 = 3000;
 
 /// How many random crashes each history is put through.
 const RANDOM_CRASHES: u64 = 12;
@@ -100,6 +104,28 @@ pub fn consume(channel: &dyn Channel, count: usize) -> Vec<Event> {
 /// Takes everything for good, in the order it comes, duplicates and all.
 pub fn drain(channel: &dyn Channel) -> Vec<Event> {
     consume(channel, usize::MAX)
+}
+
+/// One of several consumers: takes `batch` events at a time for good, until all consumers together have taken
+/// `total`, and calls `between` after each look.
+pub fn consume_with_others(
+    channel: &dyn Channel,
+    batch: usize,
+    total: u64,
+    between: impl Fn(),
+) -> Vec<Event> {
+    let mut got = Vec::new();
+    let mut pauses = 0;
+    while channel.stats().events_taken < total {
+        assert!(pauses < PAUSES, "{:?}", channel.stats());
+        if channel.wait(PAUSE) {
+            got.extend(consume(channel, batch));
+        } else {
+            pauses += 1;
+        }
+        between();
+    }
+    got
 }
 
 /// Opens the channel on a simulated disk, as whoever owns it after a restart.
