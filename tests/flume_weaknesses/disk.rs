@@ -158,6 +158,69 @@ fn c13_no_failed_sync_is_passed_over_and_nothing_acknowledged_rests_on_one() {
     assert!(struck > 20, "{struck} syncs failed");
 }
 
+/// As [`live`] where commits wait for no sync: what the last good sync covered, and whether a call failed.
+fn live_unsynced(disk: &SimDisk) -> (u64, bool) {
+    let mut synced = 0;
+    let options = options().durability(flumen::Durability::Os);
+    let Ok(channel) = try_open(disk, &options) else {
+        return (synced, true);
+    };
+    for round in 0..4 {
+        // More than a segment between two syncs, so that segments are left behind unsynced.
+        for first in (round * 200..(round + 1) * 200).step_by(25) {
+            let mut transaction = channel.begin_put();
+            for event in larges(first..first + 25, 1000) {
+                if transaction.put(event).is_err() {
+                    return (synced, true);
+                }
+            }
+            if transaction.commit().is_err() {
+                return (synced, true);
+            }
+        }
+        if channel.sync().is_err() {
+            return (synced, true);
+        }
+        synced = (round + 1) * 200;
+    }
+    (synced, channel.close().is_err())
+}
+
+/// Flume's very case: the sync of a file that is left behind.
+#[test]
+fn c13_a_failed_sync_of_a_segment_left_behind_is_told_at_the_next_sync() {
+    let syncs = [
+        CallKind::SyncData,
+        CallKind::SyncAll,
+        CallKind::SyncDirectory,
+    ];
+    let mut struck = 0;
+    for number in 0..10_000 {
+        let disk = SimDisk::new(13);
+        let plan = FaultPlan::new(Fault::FailedSync(FailedSync::Lost));
+        disk.set_plan(plan.on(&syncs).after(number));
+        let (synced, failed) = live_unsynced(&disk);
+        if disk.has_plan_left() {
+            break;
+        }
+        struck += 1;
+        assert!(failed, "sync {number} failed and nobody was told");
+        for crash in [Crash::LoseAll, Crash::Random(number)] {
+            let how = format!("sync {number} failed, {crash:?}");
+            let channel = try_open(&disk.crash(&crash), &options());
+            let channel = channel.unwrap_or_else(|error| panic!("{how}: {error}"));
+            let got = drain(&channel);
+            assert!(
+                got.len() as u64 >= synced,
+                "{how}: {} of {synced}",
+                got.len()
+            );
+            assert_eq!(got, larges(0..got.len() as u64, 1000), "{how}");
+        }
+    }
+    assert!(struck > 20, "{struck} syncs failed");
+}
+
 /// The number of the first event there, or where the next would have been.
 fn put_first(got: &[Event], taken: u64, put: u64) -> u64 {
     let Some(first) = got.first() else {
@@ -238,6 +301,60 @@ fn c16_a_second_owner_is_refused_by_name_and_the_first_is_not_disturbed() {
     drop(first);
     let second = open_in(directory.path(), &options());
     assert_eq!(drain(&second), events(0..4));
+}
+
+/// With a reserve as large as segments are, files change between the two: none may be lost on the way.
+#[test]
+fn c08_segments_and_reserve_of_one_size_go_round_on_a_full_disk() {
+    let options = options().transaction_events(3000);
+    for capacity in (400..900).step_by(50) {
+        let disk = SimDisk::new(8);
+        disk.set_capacity(Some(capacity << 10));
+        let channel = open(&disk, &options);
+        let (mut put, mut taken) = (0, 0);
+        for round in 0..60 {
+            let how = format!("{capacity} KiB, round {round}");
+            for _ in 0..100 {
+                let mut transaction = channel.begin_put();
+                for event in larges(put..put + 10, 1000) {
+                    transaction.put(event).expect("the capacity is no limit");
+                }
+                match transaction.commit() {
+                    Ok(()) => put += 10,
+                    Err(CommitError::NoSpace(_)) => break,
+                    Err(other) => panic!("{how}: {other}"),
+                }
+            }
+            let count = 10 + round % 70;
+            // One by one: so many acknowledgements need segments too, and find only the reserve.
+            let one = |_| consume(&channel, 1);
+            let got: Vec<Event> = (0..count).flat_map(one).collect();
+            assert_eq!(got, larges(taken..put.min(taken + count), 1000), "{how}");
+            taken += got.len() as u64;
+            let result = channel.checkpoint();
+            result.unwrap_or_else(|error| panic!("{how}: {error}"));
+        }
+        assert!(put > 500, "{capacity} KiB: {put} events went through");
+        assert_eq!(drain(&channel), larges(taken..put, 1000));
+    }
+}
+
+/// More is kept in reserve for larger transactions; on a full disk that cannot be had, and must not matter.
+#[test]
+fn c08_a_larger_transaction_limit_does_not_keep_a_full_disk_from_opening() {
+    let disk = SimDisk::new(8);
+    disk.set_capacity(Some(1 << 20));
+    let channel = open(&disk, &options());
+    let count = fill(&channel);
+    drop(channel);
+    disk.set_capacity(Some(0));
+    let larger = options().transaction_events(100_000);
+    for round in 0..10 {
+        let opened = try_open(&disk, &larger);
+        let channel = opened.unwrap_or_else(|error| panic!("opening {round}: {error}"));
+        assert_eq!(channel.stats().events, count, "opening {round}");
+    }
+    assert_eq!(drain(&open(&disk, &larger)), larges(0..count, 1000));
 }
 
 #[test]
