@@ -17,6 +17,7 @@ mod record;
 mod scan;
 mod segment;
 mod slots;
+mod start;
 mod survey;
 mod varint;
 mod writer;

@@ -18,7 +18,8 @@ use super::moving::{Moving, rewrite};
 use super::pool::Pool;
 use super::segment::{PAGE, SegmentHeader, segment_name};
 use super::slots::Slots;
-use super::survey::{End, Slot, Survey, Tail, Unproven, open_scanner};
+use super::start::{Slot, open_scanner};
+use super::survey::{End, Survey, Tail, Unproven};
 use super::writer::{Keeper, Log, NewSegment, Segments, View, Writer, reserve_size};
 use crate::storage::{Access, StorageError};
 use crate::sync::{Mutex, lock};
@@ -144,20 +145,15 @@ impl Log {
 
     /// Ends the old tail where the proof of its records ends, and begins a new segment with the rest.
     ///
-    /// On a disk too full for the copy, first the blocks behind the old tail's end are given back. If that is
-    /// not enough the rest is written again in place, which needs no room: the one case in which a loss of
-    /// power can tear records that may have been acknowledged. The alternative is a channel that does not open.
+    /// On a disk too full for the copy the rest is written again in place, which needs no room: the one case in
+    /// which a loss of power can tear records that may have been acknowledged. The alternative is a channel that
+    /// does not open.
     fn supersede(
         self,
         survey: &Survey,
         tail: &Tail,
         view: &View<'_>,
     ) -> Result<Option<Log>, LogError> {
-        if self.carry_over(survey.unproven, tail, view)? {
-            self.cut(tail, survey.unproven.offset)?;
-            return Ok(Some(self));
-        }
-        self.cut(tail, tail.end_offset)?;
         if self.carry_over(survey.unproven, tail, view)? {
             self.cut(tail, survey.unproven.offset)?;
             return Ok(Some(self));
