@@ -142,7 +142,7 @@ fn restore(replay: &mut dyn Replay, checkpoint: &Checkpoint) -> Result<(), LogEr
     })
 }
 
-fn read_slot(directory: &Directory, name: &str) -> Result<Slot, LogError> {
+pub(crate) fn read_slot(directory: &Directory, name: &str) -> Result<Slot, LogError> {
     let Some(file) = directory.open_if_there(name, Access::Read)? else {
         return Ok(Slot::Absent);
     };
@@ -158,7 +158,7 @@ fn read_slot(directory: &Directory, name: &str) -> Result<Slot, LogError> {
 }
 
 /// A slot's file is as large as the state once was, twice over; its size comes from the file system.
-fn read_whole(directory: &Directory, file: &dyn File, name: &str) -> Result<Vec<u8>, LogError> {
+pub(crate) fn read_whole(directory: &Directory, file: &dyn File, name: &str) -> Result<Vec<u8>, LogError> {
     let size = directory.size(file, name)?;
     let mut bytes = Vec::new();
     let too_large = || {
@@ -356,7 +356,8 @@ fn start_at_segment(directory: &Directory, header: SegmentHeader) -> Result<Star
     })
 }
 
-fn read_page(directory: &Directory, name: &str) -> Result<Vec<u8>, LogError> {
+/// The header page of a segment file, or as much as there is of it.
+pub(crate) fn read_page(directory: &Directory, name: &str) -> Result<Vec<u8>, LogError> {
     let file = directory.open(name, Access::Read)?;
     let mut page = vec![0; PAGE as usize];
     let count =
