@@ -70,15 +70,17 @@ impl Evidence {
         findings: &mut Findings,
     ) -> Result<Evidence, OpenError> {
         let listing = directory.list()?;
-        if listing.segments.is_empty() && !listing.slots {
-            let reason = "it holds no segment and no checkpoint".to_string();
-            return Err(OpenError::NotAChannel { path: directory.storage.location(), reason });
-        }
         let wrap = |error| open_error(&directory, error);
         let slots = [
             read_slot(&directory, SLOTS[0]).map_err(wrap)?,
             read_slot(&directory, SLOTS[1]).map_err(wrap)?,
         ];
+        let is_valid = |slot: &SlotFound| matches!(slot, SlotFound::Valid(_));
+        if listing.segments.is_empty() && !slots.iter().any(is_valid) {
+            // As opening sees it: the process ended while it made a channel here, or there never was one.
+            let reason = "it holds no segment and no readable checkpoint".to_string();
+            return Err(OpenError::NotAChannel { path: directory.storage.location(), reason });
+        }
         let mut segments = Vec::new();
         for (number, name) in &listing.segments {
             segments.push(read_segment(&directory, *number, name).map_err(wrap)?);
@@ -91,6 +93,14 @@ impl Evidence {
         evidence.witness = evidence.newest_state()?;
         evidence.place()?;
         Ok(evidence)
+    }
+
+    /// Leaves out segments that are not wanted, and looks for the newest state among the others: the first
+    /// record of one that was only being prepared is a state, too.
+    pub(super) fn keep(&mut self, is_wanted: impl Fn(&Segment) -> bool) -> Result<(), OpenError> {
+        self.segments.retain(is_wanted);
+        self.witness = self.newest_state()?;
+        Ok(())
     }
 
     /// The complete segments that the newest state lists.

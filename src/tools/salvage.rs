@@ -159,7 +159,7 @@ pub fn salvage_on(
     let mut evidence = Evidence::gather(Directory { storage: from }, &mut findings)?;
     check_empty(&to)?;
     let replayed = Replayed::read(&evidence)?;
-    keep_live(&mut evidence, &mut findings);
+    keep_live(&mut evidence, &mut findings)?;
     super::verify::check_slots(&evidence, None, &mut findings);
     let Replayed { acked, cursors, doubt_below, next_sequence, .. } = &replayed;
     let mut target = Target::create(to, options, acked, *doubt_below)?;

@@ -96,12 +96,12 @@ pub fn verify_on(
     };
     let acked = match &found {
         Ok(survey) => {
-            follow(&mut evidence, survey, &queue, &mut findings);
+            follow(&mut evidence, survey, &queue, &mut findings)?;
             queue.acked().clone()
         }
         Err(_) => {
             let acked = Replayed::read(&evidence)?.acked;
-            keep_live(&mut evidence, &mut findings);
+            keep_live(&mut evidence, &mut findings)?;
             acked
         }
     };
@@ -129,7 +129,12 @@ pub fn verify_on(
 }
 
 /// Takes over from a survey that found no damage where the log ends and which segments are wanted.
-fn follow(evidence: &mut Evidence, survey: &Survey, queue: &Queue, findings: &mut Findings) {
+fn follow(
+    evidence: &mut Evidence,
+    survey: &Survey,
+    queue: &Queue,
+    findings: &mut Findings,
+) -> Result<(), OpenError> {
     let tail = survey.tail.as_ref();
     let is_wanted = |number: u64| {
         let sealed = survey.sealed.iter().find(|sealed| sealed.number == number);
@@ -137,8 +142,8 @@ fn follow(evidence: &mut Evidence, survey: &Survey, queue: &Queue, findings: &mu
         tail.is_some_and(|tail| tail.header.number == number)
             || sealed.is_some_and(|sealed| wanted(sealed.first_sequence..sealed.end_sequence()))
     };
-    keep(evidence, findings, is_wanted);
-    let Some(tail) = tail else { return };
+    keep(evidence, findings, is_wanted)?;
+    let Some(tail) = tail else { return Ok(()) };
     for segment in &mut evidence.segments {
         if segment.number == tail.header.number {
             segment.limit = tail.end_offset;
@@ -149,27 +154,32 @@ fn follow(evidence: &mut Evidence, survey: &Survey, queue: &Queue, findings: &mu
         let flaw = Flaw::new("zeros or nothing", "other bytes, none of them ever acknowledged");
         findings.note(&tail.name(), tail.end_offset, flaw);
     }
+    Ok(())
 }
 
 /// Without a survey: the newest state says which segments are wanted.
-pub(super) fn keep_live(evidence: &mut Evidence, findings: &mut Findings) {
+pub(super) fn keep_live(
+    evidence: &mut Evidence,
+    findings: &mut Findings,
+) -> Result<(), OpenError> {
     let live: Vec<u64> = evidence.segments.iter().map(|segment| segment.number).collect();
     let live: Vec<u64> = live.into_iter().filter(|number| evidence.is_live(*number)).collect();
-    keep(evidence, findings, |number| live.binary_search(&number).is_ok());
+    keep(evidence, findings, |number| live.binary_search(&number).is_ok())
 }
 
-fn keep(evidence: &mut Evidence, findings: &mut Findings, is_wanted: impl Fn(u64) -> bool) {
-    evidence.segments.retain(|segment| {
-        let wanted = is_wanted(segment.number);
-        if !wanted {
-            let flaw = Flaw::new("only files that are needed", "a segment that nothing needs");
-            findings.note(&segment.name, 0, flaw);
-        }
-        wanted
-    });
+fn keep(
+    evidence: &mut Evidence,
+    findings: &mut Findings,
+    is_wanted: impl Fn(u64) -> bool,
+) -> Result<(), OpenError> {
+    for segment in evidence.segments.iter().filter(|segment| !is_wanted(segment.number)) {
+        let flaw = Flaw::new("only files that are needed", "a segment that nothing needs");
+        findings.note(&segment.name, 0, flaw);
+    }
     for name in &evidence.listing.foreign {
         findings.note(name, 0, Flaw::new("only files of a channel", "a file that is none"));
     }
+    evidence.keep(|segment| is_wanted(segment.number))
 }
 
 /// Judges the slots. `end` is where the log ends, if that is certain.
