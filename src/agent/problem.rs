@@ -98,7 +98,7 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// ": did you mean x?" for the candidate that `word` is a misspelling of, or nothing.
+/// The candidate that `word` is most likely a misspelling of: at most a third of its letters are wrong.
 pub(super) fn did_you_mean<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
@@ -106,7 +106,7 @@ pub(super) fn did_you_mean<'a>(
     candidates
         .into_iter()
         .map(|candidate| (distance(word, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
+        .filter(|(distance, candidate)| *distance <= candidate.len() / 3)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
@@ -145,5 +145,6 @@ mod tests {
         assert_eq!(did_you_mean("filegroup", keys), Some("filegroups"));
         assert_eq!(did_you_mean("tpye", keys), Some("type"));
         assert_eq!(did_you_mean("colour", keys), None);
+        assert_eq!(did_you_mean("c4", ["c1", "c2"]), None);
     }
 }

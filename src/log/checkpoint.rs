@@ -52,13 +52,7 @@ impl State {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.sealed.len() * 8 + self.upper.len() + 8);
         varint::put(&mut out, self.sealed.len() as u64);
-        let mut before = Sealed {
-            number: 0,
-            base: Lsn(0),
-            size: 0,
-            first_sequence: 0,
-            events: 0,
-        };
+        let mut before = Sealed { number: 0, base: Lsn(0), size: 0, first_sequence: 0, events: 0 };
         for segment in &self.sealed {
             varint::put(&mut out, segment.number - before.number);
             varint::put(&mut out, segment.base.since(before.end()));
@@ -79,38 +73,19 @@ impl State {
             return None;
         }
         let mut sealed = Vec::with_capacity(count as usize);
-        let mut before = Sealed {
-            number: 0,
-            base: Lsn(0),
-            size: 0,
-            first_sequence: 0,
-            events: 0,
-        };
+        let mut before = Sealed { number: 0, base: Lsn(0), size: 0, first_sequence: 0, events: 0 };
         for _ in 0..count {
             let mut next = || varint::take(&mut input);
-            let (number, gap, size, skipped, events) =
-                (next()?, next()?, next()?, next()?, next()?);
+            let (number, gap, size, skipped, events) = (next()?, next()?, next()?, next()?, next()?);
             let base = before.end().0.checked_add(gap)?;
             base.checked_add(size)?;
             let first_sequence = before.end_sequence().checked_add(skipped)?;
             first_sequence.checked_add(events)?;
-            let number = before
-                .number
-                .checked_add(number)
-                .filter(|n| *n > before.number)?;
-            before = Sealed {
-                number,
-                base: Lsn(base),
-                size,
-                first_sequence,
-                events,
-            };
+            let number = before.number.checked_add(number).filter(|n| *n > before.number)?;
+            before = Sealed { number, base: Lsn(base), size, first_sequence, events };
             sealed.push(before);
         }
-        Some(State {
-            sealed,
-            upper: input.to_vec(),
-        })
+        Some(State { sealed, upper: input.to_vec() })
     }
 }
 
@@ -173,13 +148,9 @@ impl Checkpoint {
     /// Decodes a slot; bytes behind the state are remains of a longer, older one and mean nothing.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Checkpoint, HeaderFlaw> {
         check_preamble(bytes, MAGIC, "a checkpoint")?;
-        let invalid =
-            |expected: &str, found: String| HeaderFlaw::Invalid(Flaw::new(expected, found));
+        let invalid = |expected: &str, found: String| HeaderFlaw::Invalid(Flaw::new(expected, found));
         if bytes.len() < HEADER_SIZE {
-            return Err(invalid(
-                "a checkpoint header of 104 bytes",
-                format!("{} bytes", bytes.len()),
-            ));
+            return Err(invalid("a checkpoint header of 104 bytes", format!("{} bytes", bytes.len())));
         }
         let crc = crc32fast::hash(&bytes[..100]);
         check_crc(crc, u32_at(bytes, 100), "a checkpoint header")?;
@@ -188,11 +159,7 @@ impl Checkpoint {
             let found = format!("{} bytes", bytes.len() - HEADER_SIZE);
             return Err(invalid("the checkpoint's whole state", found));
         };
-        check_crc(
-            crc32fast::hash(state),
-            u32_at(bytes, 92),
-            "a checkpoint's state",
-        )?;
+        check_crc(crc32fast::hash(state), u32_at(bytes, 92), "a checkpoint's state")?;
         let state = State::decode(state)
             .ok_or_else(|| invalid("a well-formed state", "another encoding".to_string()))?;
         let mut channel_id = [0; 16];
@@ -219,20 +186,8 @@ mod tests {
     use super::*;
 
     fn sample() -> Checkpoint {
-        let first = Sealed {
-            number: 2,
-            base: Lsn(100),
-            size: 64,
-            first_sequence: 7,
-            events: 3,
-        };
-        let second = Sealed {
-            number: 5,
-            base: Lsn(900),
-            size: 640,
-            first_sequence: 90,
-            events: 0,
-        };
+        let first = Sealed { number: 2, base: Lsn(100), size: 64, first_sequence: 7, events: 3 };
+        let second = Sealed { number: 5, base: Lsn(900), size: 640, first_sequence: 90, events: 0 };
         Checkpoint {
             channel_id: [3; 16],
             generation: 8,
@@ -242,10 +197,7 @@ mod tests {
             tail_base: Lsn(1540),
             lsn: Lsn(1600),
             watermark: Lsn(1600),
-            state: State {
-                sealed: vec![first, second],
-                upper: b"queue".to_vec(),
-            },
+            state: State { sealed: vec![first, second], upper: b"queue".to_vec() },
         }
     }
 

@@ -51,10 +51,7 @@ pub(crate) struct Directory {
 
 impl Directory {
     pub(crate) fn list(&self) -> Result<Listing, StorageError> {
-        let names = self
-            .storage
-            .list()
-            .map_err(|error| self.error("", "list", error))?;
+        let names = self.storage.list().map_err(|error| self.error("", "list", error))?;
         let mut listing = Listing::default();
         for name in names {
             if let Some(number) = segment_number(&name) {
@@ -75,9 +72,7 @@ impl Directory {
     }
 
     pub(crate) fn open(&self, name: &str, access: Access) -> Result<Arc<dyn File>, StorageError> {
-        self.storage
-            .open(name, access)
-            .map_err(|error| self.error(name, "open", error))
+        self.storage.open(name, access).map_err(|error| self.error(name, "open", error))
     }
 
     pub(crate) fn open_if_there(
@@ -93,15 +88,11 @@ impl Directory {
     }
 
     pub(crate) fn create(&self, name: &str) -> Result<Arc<dyn File>, StorageError> {
-        self.storage
-            .create(name)
-            .map_err(|error| self.error(name, "create", error))
+        self.storage.create(name).map_err(|error| self.error(name, "create", error))
     }
 
     pub(crate) fn rename(&self, from: &str, to: &str) -> Result<(), StorageError> {
-        self.storage
-            .rename(from, to)
-            .map_err(|error| self.error(from, "rename", error))
+        self.storage.rename(from, to).map_err(|error| self.error(from, "rename", error))
     }
 
     pub(crate) fn remove(&self, name: &str) -> Result<(), StorageError> {
@@ -114,14 +105,11 @@ impl Directory {
     }
 
     pub(crate) fn sync(&self) -> Result<(), StorageError> {
-        self.storage
-            .sync_directory()
-            .map_err(|error| self.error("", "sync directory", error))
+        self.storage.sync_directory().map_err(|error| self.error("", "sync directory", error))
     }
 
     pub(crate) fn size(&self, file: &dyn File, name: &str) -> Result<u64, StorageError> {
-        file.size()
-            .map_err(|error| self.error(name, "read the size of", error))
+        file.size().map_err(|error| self.error(name, "read the size of", error))
     }
 
     pub(crate) fn write(
@@ -135,8 +123,7 @@ impl Directory {
     }
 
     pub(crate) fn sync_file(&self, file: &dyn File, name: &str) -> Result<(), StorageError> {
-        file.sync_data()
-            .map_err(|error| self.error(name, "sync", error))
+        file.sync_data().map_err(|error| self.error(name, "sync", error))
     }
 
     pub(crate) fn error(

@@ -97,11 +97,7 @@ impl<G: Groups> GroupCommit<G> {
             failed: None,
             closed: false,
         };
-        GroupCommit {
-            groups,
-            state: Mutex::new(state),
-            changed: Condvar::new(),
-        }
+        GroupCommit { groups, state: Mutex::new(state), changed: Condvar::new() }
     }
 
     pub(crate) fn groups(&self) -> &G {
@@ -123,16 +119,13 @@ impl<G: Groups> GroupCommit<G> {
     pub(crate) fn commit(&self, entry: G::Entry) -> Result<(), Rejected<G>> {
         let mut state = lock(&self.state);
         let ticket = self.enter(&mut state, entry)?;
-        self.follow(state, ticket)
-            .map_err(|error| Rejected { error, entry: None })
+        self.follow(state, ticket).map_err(|error| Rejected { error, entry: None })
     }
 
     /// Commits `entry` as the last one: whatever comes later is rejected.
     pub(crate) fn close(&self, entry: G::Entry) -> Result<(), G::Error> {
         let mut state = lock(&self.state);
-        let ticket = self
-            .enter(&mut state, entry)
-            .map_err(|rejected| rejected.error)?;
+        let ticket = self.enter(&mut state, entry).map_err(|rejected| rejected.error)?;
         state.closed = true;
         self.follow(state, ticket)
     }
@@ -152,10 +145,7 @@ impl<G: Groups> GroupCommit<G> {
                 return Ok(state.submitted - 1);
             }
         };
-        Err(Rejected {
-            error,
-            entry: Some(entry),
-        })
+        Err(Rejected { error, entry: Some(entry) })
     }
 
     /// Waits until the entry with `ticket` is done, leading whenever nobody else does.
@@ -187,26 +177,16 @@ impl<G: Groups> GroupCommit<G> {
             if let Some(error) = &state.failed {
                 return Err(error.clone());
             }
-            state = if state.may_lead() {
-                self.lead(state)
-            } else {
-                wait(&self.changed, state)
-            };
+            state = if state.may_lead() { self.lead(state) } else { wait(&self.changed, state) };
         }
         Ok(())
     }
 
     /// Takes a lane, and brings one group from `forming` to its end.
     fn lead<'a>(&'a self, mut state: MutexGuard<'a, State<G>>) -> MutexGuard<'a, State<G>> {
-        let Some(lane) = state.free_lanes.pop() else {
-            return state;
-        };
+        let Some(lane) = state.free_lanes.pop() else { return state };
         state.writing = true;
-        let mut roles = Roles {
-            commit: self,
-            lane,
-            writing: true,
-        };
+        let mut roles = Roles { commit: self, lane, writing: true };
         let (state, group) = self.write_group(state, &mut roles);
         drop(state);
         if let Some((group, order, until)) = group {
@@ -263,9 +243,7 @@ impl<G: Groups> GroupCommit<G> {
         if state.failed.is_some() {
             return state;
         }
-        let Some(first) = state.forming.pop_front() else {
-            return state;
-        };
+        let Some(first) = state.forming.pop_front() else { return state };
         drop(state);
         let made = self.groups.make_room(&first);
         let mut state = lock(&self.state);

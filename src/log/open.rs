@@ -59,12 +59,7 @@ impl Log {
             slots: [super::survey::Slot::Absent, super::survey::Slot::Absent],
             listing,
         };
-        let view = View {
-            upper,
-            lsn: Lsn(0),
-            next_sequence: 0,
-            is_done: &|_| false,
-        };
+        let view = View { upper, lsn: Lsn(0), next_sequence: 0, is_done: &|_| false };
         Log::open(directory, options, &survey, &view)
     }
 
@@ -77,15 +72,9 @@ impl Log {
     ) -> Result<Opened, LogError> {
         let slots = Slots::open(directory.clone(), &survey.slots)?;
         let pool = Pool::new(directory.clone(), options.segment_size);
-        let mut keeper = Keeper {
-            slots,
-            pool,
-            lsn: Lsn(0),
-        };
+        let mut keeper = Keeper { slots, pool, lsn: Lsn(0) };
         let state_size = view.upper.len() + survey.sealed.len() * 8;
-        keeper
-            .pool
-            .plan_reserve(reserve_size(state_size, options.ack_size_max));
+        keeper.pool.plan_reserve(reserve_size(state_size, options.ack_size_max));
         adopt_files(&directory, survey, &mut keeper.pool)?;
         let log = |keeper: Keeper, writer: Writer| Log {
             segments: Mutex::new(Segments {
@@ -117,11 +106,7 @@ impl Log {
                 }
                 let writer = writer_at(&directory, tail, view)?;
                 let log = log(keeper, writer);
-                if clean {
-                    log.resume(view)
-                } else {
-                    log.supersede(tail, view)
-                }
+                if clean { log.resume(view) } else { log.supersede(tail, view) }
             }
         }
     }
@@ -145,9 +130,7 @@ impl Log {
         self.directory.sync()?;
         let begun = self.begin_segment(&mut keeper, &request, &[], view)?;
         drop(keeper);
-        let Some(writer) = begun else {
-            return Ok(Opened::NoSpace);
-        };
+        let Some(writer) = begun else { return Ok(Opened::NoSpace) };
         lock(&self.segments).tail = 1;
         *lock(&self.writer) = writer;
         Ok(Opened::Ready(self))
@@ -158,12 +141,10 @@ impl Log {
     fn resume(self, view: &View<'_>) -> Result<Opened, LogError> {
         let mut keeper = lock(&self.keeper);
         let segments = lock(&self.segments);
-        let state = State {
-            sealed: segments.sealed.clone(),
-            upper: view.upper.clone(),
-        };
+        let state = State { sealed: segments.sealed.clone(), upper: view.upper.clone() };
         let state_size = state.upper.len() + state.sealed.len() * 8;
-        let mut checkpoint = self.checkpoint_at(view.lsn, segments.tail, segments.tail_base, state);
+        let mut checkpoint =
+            self.checkpoint_at(view.lsn, segments.tail, segments.tail_base, state);
         let tail = segments.tail;
         drop(segments);
         if !keeper.slots.write(&mut checkpoint)? {
@@ -190,10 +171,7 @@ impl Log {
         let name = tail.name();
         let still_there = {
             let segments = lock(&self.segments);
-            segments
-                .sealed
-                .iter()
-                .any(|sealed| sealed.number == tail.header.number)
+            segments.sealed.iter().any(|sealed| sealed.number == tail.header.number)
         };
         if !still_there {
             return Ok(());
@@ -202,8 +180,7 @@ impl Log {
         let size = self.directory.size(&*file, &name)?;
         let end = tail.end_offset.next_multiple_of(PAGE);
         if end < size {
-            file.set_size(end)
-                .map_err(|error| self.directory.error(&name, "cut", error))?;
+            file.set_size(end).map_err(|error| self.directory.error(&name, "cut", error))?;
             lock(&self.keeper).pool.uncount(size - end);
         }
         Ok(())
@@ -221,10 +198,7 @@ fn adopt_files(
     pool.adopt(&survey.listing.spares, &survey.listing.reserves)?;
     let tail = survey.tail.as_ref().map(|tail| tail.header.number);
     for (number, name) in &survey.listing.segments {
-        let listed = survey
-            .sealed
-            .binary_search_by_key(number, |sealed| sealed.number)
-            .is_ok();
+        let listed = survey.sealed.binary_search_by_key(number, |sealed| sealed.number).is_ok();
         let file = directory.open(name, Access::Read)?;
         pool.count(directory.size(&*file, name)?);
         drop(file);
@@ -247,14 +221,7 @@ fn unborn_writer(survey: &Survey) -> Writer {
     };
     let seed = header.seed();
     let (lanes, gathered) = (Vec::new(), Vec::new());
-    Writer {
-        header,
-        seed,
-        offset: PAGE,
-        next_sequence: 0,
-        lanes,
-        gathered,
-    }
+    Writer { header, seed, offset: PAGE, next_sequence: 0, lanes, gathered }
 }
 
 fn writer_at(directory: &Directory, tail: &Tail, view: &View<'_>) -> Result<Writer, StorageError> {
@@ -284,13 +251,8 @@ fn rewrite_unproven(
     let file = directory.open(&name, Access::ReadWrite)?;
     let proven = PAGE + watermark.since(tail.header.base);
     rewrite(directory, &name, 0..PAGE)?;
-    rewrite(
-        directory,
-        &name,
-        proven.min(tail.end_offset)..tail.end_offset,
-    )?;
-    file.sync_all()
-        .map_err(|error| directory.error(&name, "sync", error))?;
+    rewrite(directory, &name, proven.min(tail.end_offset)..tail.end_offset)?;
+    file.sync_all().map_err(|error| directory.error(&name, "sync", error))?;
     directory.sync()
 }
 

@@ -64,19 +64,12 @@ impl Pool {
     }
 
     /// Takes in the waiting files an earlier opening left.
-    pub(crate) fn adopt(
-        &mut self,
-        spares: &[String],
-        reserves: &[String],
-    ) -> Result<(), StorageError> {
+    pub(crate) fn adopt(&mut self, spares: &[String], reserves: &[String]) -> Result<(), StorageError> {
         for name in reserves.iter().chain(spares) {
             let file = self.directory.open(name, Access::Read)?;
             let size = self.directory.size(&*file, name)?;
             self.disk_bytes += size;
-            let kept = KeptFile {
-                name: name.clone(),
-                size,
-            };
+            let kept = KeptFile { name: name.clone(), size };
             if reserves.contains(name) {
                 self.reserves.push(kept);
             } else {
@@ -88,11 +81,7 @@ impl Pool {
 
     /// Whether the reserve is complete. While it is not, puts are refused: what is left is for acks.
     pub(crate) fn is_reserve_complete(&self) -> bool {
-        let usable = self
-            .reserves
-            .iter()
-            .filter(|kept| kept.size >= self.reserve_size)
-            .count();
+        let usable = self.reserves.iter().filter(|kept| kept.size >= self.reserve_size).count();
         usable >= RESERVES
     }
 
@@ -106,11 +95,7 @@ impl Pool {
         desired: u64,
         for_puts: bool,
     ) -> Result<Option<Prepared>, StorageError> {
-        if let Some(index) = self
-            .spares
-            .iter()
-            .position(|kept| kept.size >= desired.max(needed))
-        {
+        if let Some(index) = self.spares.iter().position(|kept| kept.size >= desired.max(needed)) {
             let kept = self.spares.remove(index);
             return self.rename(kept, number).map(Some);
         }
@@ -131,10 +116,7 @@ impl Pool {
         let name = segment_name(number);
         self.directory.rename(&kept.name, &name)?;
         let file = self.directory.open(&name, Access::ReadWrite)?;
-        Ok(Prepared {
-            file,
-            capacity: kept.size,
-        })
+        Ok(Prepared { file, capacity: kept.size })
     }
 
     /// Creates a file with all its blocks; `None` when the disk has no room, and then no file is left.
@@ -147,10 +129,7 @@ impl Pool {
         match file.allocate(size) {
             Ok(()) => {
                 self.disk_bytes += size;
-                Ok(Some(Prepared {
-                    file,
-                    capacity: size,
-                }))
+                Ok(Some(Prepared { file, capacity: size }))
             }
             Err(error) => {
                 drop(file);
@@ -185,10 +164,7 @@ impl Pool {
         };
         let kept_name = kept.name(number);
         self.directory.rename(&name, &kept_name)?;
-        let file = KeptFile {
-            name: kept_name,
-            size,
-        };
+        let file = KeptFile { name: kept_name, size };
         match kept {
             Kept::Reserve => self.reserves.push(file),
             Kept::Spare => self.spares.push(file),
@@ -215,11 +191,7 @@ impl Pool {
         }
         let mut created = false;
         for turn in 0..RESERVES as u64 {
-            let fitting = self
-                .reserves
-                .iter()
-                .filter(|kept| kept.size >= self.reserve_size)
-                .count();
+            let fitting = self.reserves.iter().filter(|kept| kept.size >= self.reserve_size).count();
             if fitting >= RESERVES {
                 break;
             }
@@ -227,14 +199,9 @@ impl Pool {
             if self.reserves.iter().any(|kept| kept.name == name) {
                 continue;
             }
-            let Some(prepared) = self.allocate(&name, self.reserve_size)? else {
-                break;
-            };
+            let Some(prepared) = self.allocate(&name, self.reserve_size)? else { break };
             self.directory.sync_file(&*prepared.file, &name)?;
-            self.reserves.push(KeptFile {
-                name,
-                size: prepared.capacity,
-            });
+            self.reserves.push(KeptFile { name, size: prepared.capacity });
             created = true;
         }
         if created {
@@ -258,8 +225,5 @@ impl Pool {
 
 /// Whether an error says that the disk, or what this user may use of it, is full.
 pub(crate) fn is_full(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    )
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

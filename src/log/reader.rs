@@ -39,11 +39,7 @@ struct Located {
 
 impl LogReader {
     pub(crate) fn new(log: Arc<Log>, map: bool) -> LogReader {
-        LogReader {
-            log,
-            map,
-            open: None,
-        }
+        LogReader { log, map, open: None }
     }
 
     /// The first record at or after `position` that begins below `visible`, up to which everything has been
@@ -81,38 +77,26 @@ impl LogReader {
     }
 
     fn read(&mut self, position: Lsn, end: Lsn) -> Result<Found, LogError> {
-        let open = self
-            .open
-            .as_mut()
-            .expect("a segment was entered by the caller");
+        let open = self.open.as_mut().expect("a segment was entered by the caller");
         let offset = open.scanner.offset_of(position);
         let limit = open.scanner.offset_of(end);
         let file = segment_name(open.number);
         match open.scanner.record_at(offset, limit) {
             Ok(found) => Ok(found),
-            Err(ScanError::Io(error)) => Err(self.log.directory.error(&file, "read", error).into()),
+            Err(ScanError::Io(error)) => {
+                Err(self.log.directory.error(&file, "read", error).into())
+            }
             Err(ScanError::Invalid(flaw)) => {
                 let sequences = Some(open.sequences.clone());
-                Err(Damage {
-                    file,
-                    offset,
-                    flaw,
-                    sequences,
-                }
-                .into())
+                Err(Damage { file, offset, flaw, sequences }.into())
             }
         }
     }
 
     /// Opens the segment that holds `position`, or the next one there is.
     fn enter(&mut self, position: Lsn) -> Result<Option<&OpenSegment>, LogError> {
-        let Some(located) = self.locate(position) else {
-            return Ok(None);
-        };
-        let stays = self
-            .open
-            .as_ref()
-            .is_some_and(|open| open.number == located.number);
+        let Some(located) = self.locate(position) else { return Ok(None) };
+        let stays = self.open.as_ref().is_some_and(|open| open.number == located.number);
         if stays {
             let open = self.open.as_mut().expect("just seen");
             open.end = located.end;
@@ -134,9 +118,7 @@ impl LogReader {
     /// recycled.
     fn locate(&self, position: Lsn) -> Option<Located> {
         let mut segments = lock(&self.log.segments);
-        let index = segments
-            .sealed
-            .partition_point(|sealed| sealed.end() <= position);
+        let index = segments.sealed.partition_point(|sealed| sealed.end() <= position);
         let located = match segments.sealed.get(index) {
             Some(sealed) => Located {
                 number: sealed.number,
@@ -163,9 +145,7 @@ impl LogReader {
         let origin = match located.end {
             Some(end) if self.map => {
                 let size = PAGE + end.since(located.base);
-                let map = file
-                    .map(size)
-                    .map_err(|error| directory.error(&name, "map", error))?;
+                let map = file.map(size).map_err(|error| directory.error(&name, "map", error))?;
                 Origin::Map(map)
             }
             _ => Origin::File(file),
@@ -192,13 +172,7 @@ impl LogReader {
             Err(HeaderFlaw::Unsupported(reason)) => Flaw::new("a known format", reason),
         };
         let sequences = Some(located.sequences.clone());
-        Err(Damage {
-            file: name.to_string(),
-            offset: 0,
-            flaw,
-            sequences,
-        }
-        .into())
+        Err(Damage { file: name.to_string(), offset: 0, flaw, sequences }.into())
     }
 }
 

@@ -33,15 +33,9 @@ pub(crate) enum Kind {
 
 impl Kind {
     fn from_byte(byte: u8) -> Option<Kind> {
-        [
-            Kind::Put,
-            Kind::Ack,
-            Kind::State,
-            Kind::Watermark,
-            Kind::Close,
-        ]
-        .into_iter()
-        .find(|kind| *kind as u8 == byte)
+        [Kind::Put, Kind::Ack, Kind::State, Kind::Watermark, Kind::Close]
+            .into_iter()
+            .find(|kind| *kind as u8 == byte)
     }
 
     /// The kind's name in reports.
@@ -116,10 +110,7 @@ pub(crate) struct Flaw {
 
 impl Flaw {
     pub(crate) fn new(expected: impl Into<String>, found: impl Into<String>) -> Flaw {
-        Flaw {
-            expected: expected.into(),
-            found: found.into(),
-        }
+        Flaw { expected: expected.into(), found: found.into() }
     }
 }
 
@@ -149,12 +140,7 @@ impl PendingRecord {
         let payload_size = u32::try_from(payload.len())
             .expect("a transaction's limits keep its record far below 4 GiB");
         bytes.resize(record_size(payload_size as usize), 0);
-        PendingRecord {
-            kind,
-            payload_crc,
-            payload_size,
-            bytes,
-        }
+        PendingRecord { kind, payload_crc, payload_size, bytes }
     }
 
     pub(crate) fn size(&self) -> u64 {
@@ -193,10 +179,7 @@ pub(crate) fn decode_header(
     lsn: Lsn,
 ) -> Result<RecordHeader, Flaw> {
     let Some(header) = bytes.first_chunk::<HEADER_SIZE>() else {
-        return Err(Flaw::new(
-            "a record header of 40 bytes",
-            format!("{} bytes", bytes.len()),
-        ));
+        return Err(Flaw::new("a record header of 40 bytes", format!("{} bytes", bytes.len())));
     };
     if header.iter().all(|byte| *byte == 0) {
         return Err(Flaw::new("a record", "zeros"));
@@ -224,16 +207,10 @@ pub(crate) fn decode_header(
         sequence: u64_at(header, 32),
     };
     if found.lsn != lsn {
-        return Err(Flaw::new(
-            format!("a record at Lsn {lsn}"),
-            format!("Lsn {}", found.lsn),
-        ));
+        return Err(Flaw::new(format!("a record at Lsn {lsn}"), format!("Lsn {}", found.lsn)));
     }
     if found.watermark > lsn {
-        return Err(Flaw::new(
-            "a watermark not above the record",
-            found.watermark.to_string(),
-        ));
+        return Err(Flaw::new("a watermark not above the record", found.watermark.to_string()));
     }
     Ok(found)
 }
@@ -245,11 +222,7 @@ pub(crate) fn check_payload<'a>(header: &RecordHeader, bytes: &'a [u8]) -> Resul
     let crc = crc32fast::hash(payload);
     if crc != header.payload_crc {
         return Err(Flaw::new(
-            format!(
-                "a {} record's payload with checksum {:08x}",
-                header.kind.name(),
-                header.payload_crc
-            ),
+            format!("a {} record's payload with checksum {:08x}", header.kind.name(), header.payload_crc),
             format!("{crc:08x}"),
         ));
     }
@@ -282,11 +255,7 @@ mod tests {
     use super::*;
 
     const ID: [u8; 16] = [7; 16];
-    const PLACE: Place = Place {
-        lsn: Lsn(1000),
-        watermark: Lsn(960),
-        sequence: 5,
-    };
+    const PLACE: Place = Place { lsn: Lsn(1000), watermark: Lsn(960), sequence: 5 };
 
     fn sample() -> Vec<u8> {
         let mut record = PendingRecord::new(Kind::Put, 0, |out| out.extend_from_slice(b"payload"));
@@ -325,10 +294,7 @@ mod tests {
         assert!(decode(&bytes, 3, 4104, 1000).is_err(), "another offset");
         assert!(decode(&bytes, 3, 4096, 1008).is_err(), "another Lsn");
         let foreign = Seed::new(&[8; 16], 3);
-        assert!(
-            decode_header(&foreign, &bytes, 4096, Lsn(1000)).is_err(),
-            "another channel"
-        );
+        assert!(decode_header(&foreign, &bytes, 4096, Lsn(1000)).is_err(), "another channel");
     }
 
     #[test]

@@ -67,15 +67,7 @@ pub(crate) struct Scanner {
 impl Scanner {
     /// A scanner of the segment whose records begin at `base`.
     pub(crate) fn new(origin: Origin, seed: Seed, base: Lsn) -> Scanner {
-        Scanner {
-            origin,
-            seed,
-            base,
-            block: Arc::default(),
-            block_at: 0,
-            block_size: 0,
-            any_lsn: false,
-        }
+        Scanner { origin, seed, base, block: Arc::default(), block_at: 0, block_size: 0, any_lsn: false }
     }
 
     /// The same for a segment whose base is not known: [`Scanner::next_header`] takes a header's word for its
@@ -108,10 +100,7 @@ impl Scanner {
         self.fill(offset, size, limit).map_err(ScanError::Io)?;
         let start = (offset - self.block_at) as usize;
         if self.block_size < start + size {
-            let found = format!(
-                "the end of the file {} bytes early",
-                start + size - self.block_size
-            );
+            let found = format!("the end of the file {} bytes early", start + size - self.block_size);
             return Err(ScanError::Invalid(Flaw::new("the whole record", found)));
         }
         check_payload(&header, &self.block[start..start + size]).map_err(ScanError::Invalid)?;
@@ -125,13 +114,9 @@ impl Scanner {
     pub(crate) fn header_at(&mut self, offset: u64, limit: u64) -> Result<RecordHeader, ScanError> {
         if limit < offset || limit - offset < HEADER_SIZE as u64 {
             let found = format!("{} bytes", limit.saturating_sub(offset));
-            return Err(ScanError::Invalid(Flaw::new(
-                "a record header of 40 bytes",
-                found,
-            )));
+            return Err(ScanError::Invalid(Flaw::new("a record header of 40 bytes", found)));
         }
-        self.fill(offset, HEADER_SIZE, limit)
-            .map_err(ScanError::Io)?;
+        self.fill(offset, HEADER_SIZE, limit).map_err(ScanError::Io)?;
         let start = (offset - self.block_at) as usize;
         let bytes = &self.block[start.min(self.block_size)..self.block_size];
         decode_header(&self.seed, bytes, offset, self.lsn_at(offset)).map_err(ScanError::Invalid)
@@ -166,11 +151,7 @@ impl Scanner {
     fn header_in(&self, bytes: &[u8], offset: u64) -> Option<RecordHeader> {
         // A header names its own Lsn: comparing that first spares nearly every checksum.
         let named = Lsn(u64_at(bytes, 16));
-        let expected = if self.any_lsn {
-            named
-        } else {
-            self.lsn_at(offset)
-        };
+        let expected = if self.any_lsn { named } else { self.lsn_at(offset) };
         if named != expected || bytes[4] == 0 {
             return None;
         }
@@ -186,10 +167,7 @@ impl Scanner {
             if start >= self.block_size {
                 break;
             }
-            if self.block[start..self.block_size]
-                .iter()
-                .any(|byte| *byte != 0)
-            {
+            if self.block[start..self.block_size].iter().any(|byte| *byte != 0) {
                 return Ok(false);
             }
             offset = self.block_at + self.block_size as u64;

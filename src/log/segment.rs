@@ -74,10 +74,7 @@ impl SegmentHeader {
     pub(crate) fn decode(page: &[u8]) -> Result<SegmentHeader, HeaderFlaw> {
         check_preamble(page, MAGIC, "a segment")?;
         if page.len() < PAGE as usize {
-            let flaw = Flaw::new(
-                "a header page of 4096 bytes",
-                format!("{} bytes", page.len()),
-            );
+            let flaw = Flaw::new("a header page of 4096 bytes", format!("{} bytes", page.len()));
             return Err(HeaderFlaw::Invalid(flaw));
         }
         let crc = crc32fast::hash(&page[..CRC_AT]);
@@ -112,15 +109,11 @@ pub(crate) fn check_preamble(bytes: &[u8], magic: &[u8; 8], what: &str) -> Resul
     }
     let version = u32_at(bytes, 8);
     if version != VERSION {
-        return Err(HeaderFlaw::Unsupported(format!(
-            "format version {version}, known is {VERSION}"
-        )));
+        return Err(HeaderFlaw::Unsupported(format!("format version {version}, known is {VERSION}")));
     }
     match u32_at(bytes, 12) {
         0 => Ok(()),
-        features => Err(HeaderFlaw::Unsupported(format!(
-            "required features {features:#x}"
-        ))),
+        features => Err(HeaderFlaw::Unsupported(format!("required features {features:#x}"))),
     }
 }
 
@@ -129,10 +122,7 @@ pub(crate) fn check_crc(computed: u32, stored: u32, what: &str) -> Result<(), He
         return Ok(());
     }
     let expected = format!("{what} with checksum {computed:08x}");
-    Err(HeaderFlaw::Invalid(Flaw::new(
-        expected,
-        format!("{stored:08x}"),
-    )))
+    Err(HeaderFlaw::Invalid(Flaw::new(expected, format!("{stored:08x}"))))
 }
 
 /// The name of segment `number`.
@@ -143,9 +133,7 @@ pub(crate) fn segment_name(number: u64) -> String {
 /// The number in a segment's name; `None` for any other name.
 pub(crate) fn segment_number(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(".seg")?;
-    let number = (digits.len() == 20)
-        .then(|| digits.parse().ok())
-        .flatten()?;
+    let number = (digits.len() == 20).then(|| digits.parse().ok()).flatten()?;
     (segment_name(number) == name).then_some(number)
 }
 
@@ -184,28 +172,17 @@ mod tests {
     fn a_later_version_is_told_from_damage() {
         let mut page = sample().encode();
         page[8] = 2;
-        assert!(matches!(
-            SegmentHeader::decode(&page),
-            Err(HeaderFlaw::Unsupported(_))
-        ));
+        assert!(matches!(SegmentHeader::decode(&page), Err(HeaderFlaw::Unsupported(_))));
         let mut page = sample().encode();
         page[12] = 1;
-        assert!(matches!(
-            SegmentHeader::decode(&page),
-            Err(HeaderFlaw::Unsupported(_))
-        ));
+        assert!(matches!(SegmentHeader::decode(&page), Err(HeaderFlaw::Unsupported(_))));
     }
 
     #[test]
     fn names_and_numbers() {
         assert_eq!(segment_name(42), "00000000000000000042.seg");
         assert_eq!(segment_number("00000000000000000042.seg"), Some(42));
-        for other in [
-            "42.seg",
-            "+0000000000000000042.seg",
-            "spare-1",
-            "00000000000000000042",
-        ] {
+        for other in ["42.seg", "+0000000000000000042.seg", "spare-1", "00000000000000000042"] {
             assert_eq!(segment_number(other), None, "{other}");
         }
     }

@@ -62,9 +62,7 @@ impl Slots {
         if !self.make_room(self.next, bytes.len() as u64)? {
             return Ok(false);
         }
-        let Some(slot) = &self.files[self.next] else {
-            return Ok(false);
-        };
+        let Some(slot) = &self.files[self.next] else { return Ok(false) };
         self.directory.write(&*slot.file, name, &bytes, 0)?;
         self.directory.sync_file(&*slot.file, name)?;
         self.generation += 1;
@@ -100,13 +98,9 @@ impl Slots {
             Err(error) if is_full(&error) => held,
             Err(error) => return Err(self.directory.error(name, "allocate", error)),
         };
-        self.files[index] = Some(SlotFile {
-            file: Arc::clone(&file),
-            size,
-        });
+        self.files[index] = Some(SlotFile { file: Arc::clone(&file), size });
         if created || size > held {
-            file.sync_all()
-                .map_err(|error| self.directory.error(name, "sync", error))?;
+            file.sync_all().map_err(|error| self.directory.error(name, "sync", error))?;
             self.directory.sync()?;
         }
         Ok(size >= needed)

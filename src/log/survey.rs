@@ -84,12 +84,12 @@ pub(crate) struct Survey {
 }
 
 /// Reads a log: see the module. Nothing is written.
-pub(crate) fn survey(directory: &Directory, replay: &mut dyn Replay) -> Result<Survey, LogError> {
+pub(crate) fn survey(
+    directory: &Directory,
+    replay: &mut dyn Replay,
+) -> Result<Survey, LogError> {
     let listing = directory.list()?;
-    let slots = [
-        read_slot(directory, SLOTS[0])?,
-        read_slot(directory, SLOTS[1])?,
-    ];
+    let slots = [read_slot(directory, SLOTS[0])?, read_slot(directory, SLOTS[1])?];
     let best = best_slot(&slots)?;
     let start = match &best {
         Some(checkpoint) => start_at_checkpoint(directory, &listing, checkpoint)?,
@@ -109,11 +109,7 @@ pub(crate) fn survey(directory: &Directory, replay: &mut dyn Replay) -> Result<S
         slots,
         listing,
     };
-    let mut walk = Walk {
-        directory,
-        replay,
-        survey: &mut survey,
-    };
+    let mut walk = Walk { directory, replay, survey: &mut survey };
     walk.follow(tail, checkpoint.lsn)?;
     check_sealed(directory, &survey, replay)?;
     Ok(survey)
@@ -132,13 +128,7 @@ fn restore(replay: &mut dyn Replay, checkpoint: &Checkpoint) -> Result<(), LogEr
     replay.restore(&checkpoint.state.upper).map_err(|problem| {
         let flaw = Flaw::new("a state that fits", problem);
         let file = segment_name(checkpoint.tail);
-        Damage {
-            file,
-            offset: PAGE,
-            flaw,
-            sequences: None,
-        }
-        .into()
+        Damage { file, offset: PAGE, flaw, sequences: None }.into()
     })
 }
 
@@ -150,10 +140,9 @@ pub(crate) fn read_slot(directory: &Directory, name: &str) -> Result<Slot, LogEr
     match Checkpoint::decode(&bytes) {
         Ok(checkpoint) => Ok(Slot::Valid(checkpoint)),
         Err(HeaderFlaw::Invalid(flaw)) => Ok(Slot::Invalid(flaw)),
-        Err(HeaderFlaw::Unsupported(reason)) => Err(LogError::Unsupported {
-            file: name.to_string(),
-            reason,
-        }),
+        Err(HeaderFlaw::Unsupported(reason)) => {
+            Err(LogError::Unsupported { file: name.to_string(), reason })
+        }
     }
 }
 
@@ -183,12 +172,7 @@ fn best_slot(slots: &[Slot; 2]) -> Result<Option<Checkpoint>, LogError> {
     };
     let conflict = |expected: String, found: String| {
         let flaw = Flaw::new(expected, found);
-        Damage {
-            file: SLOTS[1].to_string(),
-            offset: 0,
-            flaw,
-            sequences: None,
-        }
+        Damage { file: SLOTS[1].to_string(), offset: 0, flaw, sequences: None }
     };
     if a.channel_id != b.channel_id {
         let expected = format!("channel {}, as {} says", hex(&a.channel_id), SLOTS[0]);
@@ -198,21 +182,16 @@ fn best_slot(slots: &[Slot; 2]) -> Result<Option<Checkpoint>, LogError> {
         let expected = format!("another generation than {}", SLOTS[0]);
         return Err(conflict(expected, format!("generation {} in both", a.generation)).into());
     }
-    Ok(Some(if a.generation >= b.generation {
-        a.clone()
-    } else {
-        b.clone()
-    }))
+    Ok(Some(if a.generation >= b.generation { a.clone() } else { b.clone() }))
 }
 
 /// Both slots say that the channel was closed at the same place. One alone proves nothing: an opening
 /// overwrites the other before it writes a record, and that one may since have been damaged.
 fn both_slots_clean(survey: &Survey) -> bool {
     let end = survey.tail.as_ref().map(Tail::end);
-    survey
-        .slots
-        .iter()
-        .all(|slot| matches!(slot, Slot::Valid(c) if c.clean && Some(c.lsn) == end))
+    survey.slots.iter().all(
+        |slot| matches!(slot, Slot::Valid(c) if c.clean && Some(c.lsn) == end),
+    )
 }
 
 fn start_at_checkpoint(
@@ -227,10 +206,7 @@ fn start_at_checkpoint(
             Some(header)
         }
     };
-    Ok(Start {
-        checkpoint: checkpoint.clone(),
-        tail,
-    })
+    Ok(Start { checkpoint: checkpoint.clone(), tail })
 }
 
 /// The header of the segment a checkpoint names as the tail: it must be there, whole, and the right one.
@@ -241,12 +217,7 @@ fn sealed_header(
     checkpoint: &Checkpoint,
 ) -> Result<SegmentHeader, LogError> {
     let file = segment_name(number);
-    let damage = |flaw: Flaw| Damage {
-        file: file.clone(),
-        offset: 0,
-        flaw,
-        sequences: None,
-    };
+    let damage = |flaw: Flaw| Damage { file: file.clone(), offset: 0, flaw, sequences: None };
     let page = match listing.segments.get(&number) {
         Some(name) => read_page(directory, name)?,
         None => return Err(damage(Flaw::new("the tail segment", "no such file")).into()),
@@ -266,16 +237,10 @@ fn sealed_header(
 fn check_identity(header: &SegmentHeader, number: u64, channel: &[u8; 16]) -> Result<(), Flaw> {
     if header.channel_id != *channel {
         let found = format!("a segment of channel {}", hex(&header.channel_id));
-        return Err(Flaw::new(
-            format!("a segment of channel {}", hex(channel)),
-            found,
-        ));
+        return Err(Flaw::new(format!("a segment of channel {}", hex(channel)), found));
     }
     if header.number != number {
-        return Err(Flaw::new(
-            format!("segment {number}"),
-            format!("segment {}", header.number),
-        ));
+        return Err(Flaw::new(format!("segment {number}"), format!("segment {}", header.number)));
     }
     Ok(())
 }
@@ -305,32 +270,18 @@ fn start_at_newest_segment(directory: &Directory, listing: &Listing) -> Result<S
         Some((name, flaw)) => (name.clone(), flaw),
         None => (SLOTS[0].to_string(), Flaw::new("a checkpoint", "none")),
     };
-    Err(Damage {
-        file,
-        offset: 0,
-        flaw,
-        sequences: None,
-    }
-    .into())
+    Err(Damage { file, offset: 0, flaw, sequences: None }.into())
 }
 
 fn start_at_segment(directory: &Directory, header: SegmentHeader) -> Result<Start, LogError> {
     let name = segment_name(header.number);
     let mut scanner = open_scanner(directory, &header)?;
     let first = scanner.record_at(PAGE, header.capacity);
-    let damage = |flaw: Flaw| Damage {
-        file: name.clone(),
-        offset: PAGE,
-        flaw,
-        sequences: None,
-    };
+    let damage = |flaw: Flaw| Damage { file: name.clone(), offset: PAGE, flaw, sequences: None };
     let found = match first {
         Ok(found) if found.header.kind == Kind::State => found,
         Ok(found) => {
-            let flaw = Flaw::new(
-                "a state record",
-                format!("a {} record", found.header.kind.name()),
-            );
+            let flaw = Flaw::new("a state record", format!("a {} record", found.header.kind.name()));
             return Err(damage(flaw).into());
         }
         Err(ScanError::Invalid(flaw)) => return Err(damage(flaw).into()),
@@ -350,10 +301,7 @@ fn start_at_segment(directory: &Directory, header: SegmentHeader) -> Result<Star
         watermark: header.base,
         state,
     };
-    Ok(Start {
-        checkpoint,
-        tail: Some(header),
-    })
+    Ok(Start { checkpoint, tail: Some(header) })
 }
 
 /// The header page of a segment file, or as much as there is of it.
@@ -371,10 +319,9 @@ fn decode_page(page: &[u8], name: &str) -> Result<Result<SegmentHeader, Flaw>, L
     match SegmentHeader::decode(page) {
         Ok(header) => Ok(Ok(header)),
         Err(HeaderFlaw::Invalid(flaw)) => Ok(Err(flaw)),
-        Err(HeaderFlaw::Unsupported(reason)) => Err(LogError::Unsupported {
-            file: name.to_string(),
-            reason,
-        }),
+        Err(HeaderFlaw::Unsupported(reason)) => {
+            Err(LogError::Unsupported { file: name.to_string(), reason })
+        }
     }
 }
 
@@ -385,11 +332,7 @@ pub(crate) fn open_scanner(
 ) -> Result<Scanner, LogError> {
     let name = segment_name(header.number);
     let file = directory.open(&name, Access::Read)?;
-    Ok(Scanner::new(
-        Origin::File(Arc::clone(&file)),
-        header.seed(),
-        header.base,
-    ))
+    Ok(Scanner::new(Origin::File(Arc::clone(&file)), header.seed(), header.base))
 }
 
 pub(crate) fn hex(id: &[u8; 16]) -> String {
@@ -435,10 +378,7 @@ impl Walk<'_> {
             return match newest {
                 None => Ok(None),
                 Some(newest) => {
-                    let flaw = Flaw::new(
-                        format!("this segment before segment {newest}"),
-                        "no such file",
-                    );
+                    let flaw = Flaw::new(format!("this segment before segment {newest}"), "no such file");
                     Err(self.damage(segment_name(number), 0, flaw).into())
                 }
             };
@@ -488,10 +428,7 @@ impl Walk<'_> {
     ) -> Result<(), LogError> {
         let end = segment.base.plus(next.previous_size);
         if next.base != end {
-            let flaw = Flaw::new(
-                format!("records from Lsn {end} on"),
-                format!("from {}", next.base),
-            );
+            let flaw = Flaw::new(format!("records from Lsn {end} on"), format!("from {}", next.base));
             return Err(self.damage(segment_name(next.number), 0, flaw).into());
         }
         let limit = PAGE.saturating_add(next.previous_size);
@@ -500,17 +437,13 @@ impl Walk<'_> {
         if offset > limit {
             let found = format!("the end of the segment at {limit}");
             let flaw = Flaw::new("the record that the checkpoint points at", found);
-            return Err(self
-                .damage(segment_name(segment.number), offset, flaw)
-                .into());
+            return Err(self.damage(segment_name(segment.number), offset, flaw).into());
         }
         while offset < limit {
             offset = match self.step(&mut scanner, segment, offset, limit)? {
                 Ok(next_offset) => next_offset,
                 Err(flaw) => {
-                    return Err(self
-                        .damage(segment_name(segment.number), offset, flaw)
-                        .into());
+                    return Err(self.damage(segment_name(segment.number), offset, flaw).into());
                 }
             };
         }
@@ -539,10 +472,7 @@ impl Walk<'_> {
         let mut offset = scanner.offset_of(from);
         if offset > limit {
             // Less than the checkpoint saw synced.
-            let flaw = Flaw::new(
-                format!("a file of {offset} bytes"),
-                format!("{limit} bytes"),
-            );
+            let flaw = Flaw::new(format!("a file of {offset} bytes"), format!("{limit} bytes"));
             return Err(self.damage(name, limit, flaw).into());
         }
         let flaw = loop {
@@ -552,27 +482,17 @@ impl Walk<'_> {
             }
         };
         let end = scanner.lsn_at(offset);
-        self.survey.tail = Some(Tail {
-            header: segment,
-            end_offset: offset,
-        });
+        self.survey.tail = Some(Tail { header: segment, end_offset: offset });
         // Closed here, and not opened since: what lies behind is the rest of a recycled file.
         if both_slots_clean(self.survey) {
             self.survey.end = End::Clean;
             return Ok(());
         }
         let io = |error| LogError::from(self.directory.error(&name, "read", error));
-        let promised = self
-            .promise_beyond(&mut scanner, offset, limit)
-            .map_err(io)?;
+        let promised = self.promise_beyond(&mut scanner, offset, limit).map_err(io)?;
         if promised > end {
-            let found = format!(
-                "{} (a later witness says that Lsn {promised} was synced)",
-                flaw.found
-            );
-            return Err(self
-                .damage(name, offset, Flaw::new(flaw.expected, found))
-                .into());
+            let found = format!("{} (a later witness says that Lsn {promised} was synced)", flaw.found);
+            return Err(self.damage(name, offset, Flaw::new(flaw.expected, found)).into());
         }
         let blank = scanner.is_zero(offset, limit).map_err(io)?;
         self.survey.end = if blank { End::Blank } else { End::Torn };
@@ -626,13 +546,8 @@ impl Walk<'_> {
             Err(format!("sequence {}", header.sequence))
         };
         if let Err(problem) = applied {
-            let expected = format!(
-                "a record that follows sequence {}",
-                self.replay.next_sequence()
-            );
-            return Err(self
-                .damage(name(), offset, Flaw::new(expected, problem))
-                .into());
+            let expected = format!("a record that follows sequence {}", self.replay.next_sequence());
+            return Err(self.damage(name(), offset, Flaw::new(expected, problem)).into());
         }
         self.survey.watermark = self.survey.watermark.max(header.watermark);
         self.survey.replayed_bytes += header.record_size();
@@ -641,12 +556,7 @@ impl Walk<'_> {
 
     fn damage(&self, file: String, offset: u64, flaw: Flaw) -> Damage {
         let sequences = Some(self.replay.next_sequence()..u64::MAX);
-        Damage {
-            file,
-            offset,
-            flaw,
-            sequences,
-        }
+        Damage { file, offset, flaw, sequences }
     }
 }
 
@@ -671,13 +581,7 @@ fn check_sealed(
             },
         };
         let flaw = Flaw::new(format!("a segment of {expected} bytes"), found);
-        return Err(Damage {
-            file,
-            offset: 0,
-            flaw,
-            sequences: Some(sequences),
-        }
-        .into());
+        return Err(Damage { file, offset: 0, flaw, sequences: Some(sequences) }.into());
     }
     Ok(())
 }

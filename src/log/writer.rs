@@ -126,15 +126,9 @@ impl Log {
         self.replenish(&mut keeper, size, tail)
     }
 
-    pub(super) fn replenish(
-        &self,
-        keeper: &mut Keeper,
-        size: u64,
-        tail: u64,
-    ) -> Result<(), StorageError> {
+    pub(super) fn replenish(&self, keeper: &mut Keeper, size: u64, tail: u64) -> Result<(), StorageError> {
         let result = keeper.pool.replenish(size, tail);
-        self.reserve_complete
-            .store(keeper.pool.is_reserve_complete(), Ordering::Release);
+        self.reserve_complete.store(keeper.pool.is_reserve_complete(), Ordering::Release);
         result
     }
 
@@ -165,16 +159,11 @@ impl Log {
         let mut gathered_at = writer.offset;
         writer.gathered.clear();
         for (record, events) in records {
-            let place = Place {
-                lsn: writer.end(),
-                watermark,
-                sequence: writer.next_sequence,
-            };
+            let place = Place { lsn: writer.end(), watermark, sequence: writer.next_sequence };
             let bytes = record.place(&writer.seed, writer.offset, place);
             places.push((place.lsn, place.sequence));
             if alone || bytes.len() as u64 > GATHER_MAX {
-                self.directory
-                    .write(&*file, &name, &writer.gathered, gathered_at)?;
+                self.directory.write(&*file, &name, &writer.gathered, gathered_at)?;
                 self.directory.write(&*file, &name, bytes, writer.offset)?;
                 writer.gathered.clear();
                 gathered_at = writer.offset + bytes.len() as u64;
@@ -184,23 +173,16 @@ impl Log {
             writer.offset += bytes.len() as u64;
             writer.next_sequence += events;
         }
-        self.directory
-            .write(&*file, &name, &writer.gathered, gathered_at)?;
+        self.directory.write(&*file, &name, &writer.gathered, gathered_at)?;
         // One unusually large group must not hold its memory for good.
         writer.gathered.shrink_to(GATHER_MAX as usize);
-        Ok(Appended {
-            places,
-            end: writer.end(),
-            file,
-            segment: writer.header.number,
-        })
+        Ok(Appended { places, end: writer.end(), file, segment: writer.header.number })
     }
 
     /// Makes a group durable. What came before it in the same segment becomes so too; earlier segments are.
     pub(crate) fn sync(&self, group: &Appended) -> Result<(), StorageError> {
         self.syncs.fetch_add(1, Ordering::Relaxed);
-        self.directory
-            .sync_file(&*group.file, &segment_name(group.segment))
+        self.directory.sync_file(&*group.file, &segment_name(group.segment))
     }
 
     /// A group without records: syncing it makes everything durable that was written before.
@@ -227,8 +209,7 @@ impl Log {
         let end = writer.end();
         if self.watermark() < end {
             self.syncs.fetch_add(1, Ordering::Relaxed);
-            self.directory
-                .sync_file(&*writer.lanes[0], &segment_name(writer.header.number))?;
+            self.directory.sync_file(&*writer.lanes[0], &segment_name(writer.header.number))?;
             self.raise_watermark(end);
         }
         let mut keeper = lock(&self.keeper);
@@ -276,18 +257,8 @@ impl Log {
             segments.pinned != Some(sealed.number)
                 && (view.is_done)(sealed.first_sequence..sealed.end_sequence())
         };
-        let done = segments
-            .sealed
-            .iter()
-            .filter(is_done)
-            .map(|sealed| sealed.number)
-            .collect();
-        let live = segments
-            .sealed
-            .iter()
-            .filter(|sealed| !is_done(sealed))
-            .copied()
-            .collect();
+        let done = segments.sealed.iter().filter(is_done).map(|sealed| sealed.number).collect();
+        let live = segments.sealed.iter().filter(|sealed| !is_done(sealed)).copied().collect();
         (done, live)
     }
 
@@ -299,10 +270,7 @@ impl Log {
         live: &[Sealed],
         view: &View<'_>,
     ) -> Result<Option<Writer>, StorageError> {
-        let state = State {
-            sealed: live.to_vec(),
-            upper: view.upper.clone(),
-        };
+        let state = State { sealed: live.to_vec(), upper: view.upper.clone() };
         let encoded = state.encode();
         let mut record = PendingRecord::new(Kind::State, encoded.len(), |out| {
             out.extend_from_slice(&encoded);
@@ -317,9 +285,7 @@ impl Log {
             return Ok(None);
         }
         let Some(prepared) =
-            keeper
-                .pool
-                .obtain(request.number, needed, desired, request.for_puts)?
+            keeper.pool.obtain(request.number, needed, desired, request.for_puts)?
         else {
             return Ok(None);
         };
@@ -341,10 +307,8 @@ impl Log {
             sequence: request.first_sequence,
         };
         let file = prepared.file;
-        self.directory
-            .write(&*file, &name, record.place(&seed, PAGE, place), PAGE)?;
-        file.sync_all()
-            .map_err(|error| self.directory.error(&name, "sync", error))?;
+        self.directory.write(&*file, &name, record.place(&seed, PAGE, place), PAGE)?;
+        file.sync_all().map_err(|error| self.directory.error(&name, "sync", error))?;
         self.directory.write(&*file, &name, &header.encode(), 0)?;
         self.directory.sync_file(&*file, &name)?;
         self.raise_watermark(lsn);
@@ -355,14 +319,7 @@ impl Log {
         let lanes = self.open_lanes(file, &name)?;
         let next_sequence = request.first_sequence;
         let gathered = Vec::new();
-        Ok(Some(Writer {
-            header,
-            seed,
-            offset: head,
-            next_sequence,
-            lanes,
-            gathered,
-        }))
+        Ok(Some(Writer { header, seed, offset: head, next_sequence, lanes, gathered }))
     }
 
     pub(super) fn reserve_size(&self, state_size: usize) -> u64 {
@@ -411,10 +368,7 @@ impl Log {
             return Ok(());
         }
         let (tail, tail_base) = self.tail();
-        let state = State {
-            sealed: live,
-            upper: view.upper.clone(),
-        };
+        let state = State { sealed: live, upper: view.upper.clone() };
         let encoded_size = state.upper.len() + state.sealed.len() * 8;
         let mut checkpoint = self.checkpoint_at(view.lsn, tail, tail_base, state);
         if !keeper.slots.write(&mut checkpoint)? {
@@ -431,10 +385,7 @@ impl Log {
         let mut keeper = lock(&self.keeper);
         let (_, live) = self.sort_out(view);
         let (tail, tail_base) = self.tail();
-        let state = State {
-            sealed: live,
-            upper: view.upper.clone(),
-        };
+        let state = State { sealed: live, upper: view.upper.clone() };
         let mut checkpoint = self.checkpoint_at(view.lsn, tail, tail_base, state);
         checkpoint.clean = true;
         keeper.slots.write(&mut checkpoint)?;
@@ -452,9 +403,7 @@ impl Log {
         keeper: &mut MutexGuard<'_, Keeper>,
         released: &[u64],
     ) -> Result<(), StorageError> {
-        released
-            .iter()
-            .try_for_each(|number| keeper.pool.recycle(*number))
+        released.iter().try_for_each(|number| keeper.pool.recycle(*number))
     }
 
     /// The position after the last record.

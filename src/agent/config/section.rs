@@ -184,7 +184,7 @@ impl<'a> Section<'a> {
 
     /// Says that a value is wrong. To be completed with a cure and told.
     pub(super) fn wrong(&self, property: &Property, label: &str) -> Wrong {
-        let title = format!("the value of `{}` cannot be", property.key);
+        let title = format!("the value of `{}` cannot be used", property.key);
         Wrong(Problem::new(property.value_span(), title).label(label))
     }
 

@@ -76,20 +76,13 @@ pub(crate) struct PutHead {
 
 /// Decodes the start of a put's payload.
 pub(crate) fn decode_put_head(payload: &[u8]) -> Result<PutHead, Malformed> {
-    let mut input = Input {
-        bytes: payload,
-        at: 0,
-    };
+    let mut input = Input { bytes: payload, at: 0 };
     let count = u64::from(input.u32()?);
     let cursors = decode_cursors(&mut input)?;
     if count > (payload.len() - input.at) as u64 / EVENT_OVERHEAD as u64 {
         return Err(Malformed("more events than the payload can hold"));
     }
-    Ok(PutHead {
-        count,
-        cursors,
-        events_at: input.at,
-    })
+    Ok(PutHead { count, cursors, events_at: input.at })
 }
 
 /// An ack's payload.
@@ -102,10 +95,7 @@ pub(crate) struct Ack {
 
 /// Decodes an ack's payload.
 pub(crate) fn decode_ack(payload: &[u8]) -> Result<Ack, Malformed> {
-    let mut input = Input {
-        bytes: payload,
-        at: 0,
-    };
+    let mut input = Input { bytes: payload, at: 0 };
     let bytes = input.u64()?;
     let count = input.u32()? as usize;
     let cursors = decode_cursors(&mut input)?;
@@ -115,20 +105,14 @@ pub(crate) fn decode_ack(payload: &[u8]) -> Result<Ack, Malformed> {
     let mut ranges: Vec<Range<u64>> = Vec::with_capacity(count);
     for _ in 0..count {
         let start = input.u64()?;
-        let end = start
-            .checked_add(input.u64()?)
-            .ok_or(Malformed("a range past the last sequence"))?;
+        let end = start.checked_add(input.u64()?).ok_or(Malformed("a range past the last sequence"))?;
         let follows = ranges.last().is_none_or(|last| start > last.end);
         if start >= end || !follows {
             return Err(Malformed("ranges that are empty, touch or do not ascend"));
         }
         ranges.push(start..end);
     }
-    Ok(Ack {
-        ranges,
-        bytes,
-        cursors,
-    })
+    Ok(Ack { ranges, bytes, cursors })
 }
 
 fn decode_cursors(input: &mut Input<'_>) -> Result<Cursors, Malformed> {
@@ -142,10 +126,7 @@ fn decode_cursors(input: &mut Input<'_>) -> Result<Cursors, Malformed> {
             CLEARED => None,
             size => Some(input.take(size as usize)?.to_vec()),
         };
-        if cursors
-            .last_key_value()
-            .is_some_and(|(last, _)| *last >= name)
-        {
+        if cursors.last_key_value().is_some_and(|(last, _)| *last >= name) {
             return Err(Malformed("cursors that do not ascend"));
         }
         cursors.insert(name, value);
@@ -162,11 +143,7 @@ pub(crate) struct Events {
 
 impl Events {
     pub(crate) fn new(payload: Bytes, head: &PutHead) -> Events {
-        Events {
-            payload,
-            at: head.events_at,
-            left: head.count,
-        }
+        Events { payload, at: head.events_at, left: head.count }
     }
 
     /// The next event; `None` after the last.
@@ -177,10 +154,7 @@ impl Events {
             }
             return Ok(None);
         }
-        let mut input = Input {
-            bytes: &self.payload,
-            at: self.at,
-        };
+        let mut input = Input { bytes: &self.payload, at: self.at };
         let headers_size = input.u32()? as usize;
         let body_size = input.u32()? as usize;
         let headers = decode_headers(input.take(headers_size)?)?;
@@ -201,10 +175,7 @@ fn decode_headers(bytes: &[u8]) -> Result<BTreeMap<String, String>, Malformed> {
         let value_size = input.u32()? as usize;
         let key = input.text(key_size)?.to_string();
         let value = input.text(value_size)?.to_string();
-        if headers
-            .last_key_value()
-            .is_some_and(|(last, _)| *last >= key)
-        {
+        if headers.last_key_value().is_some_and(|(last, _)| *last >= key) {
             return Err(Malformed("headers that do not ascend"));
         }
         headers.insert(key, value);
@@ -222,9 +193,7 @@ struct Input<'a> {
 impl<'a> Input<'a> {
     fn take(&mut self, size: usize) -> Result<&'a [u8], Malformed> {
         let rest = &self.bytes[self.at..];
-        let taken = rest
-            .get(..size)
-            .ok_or(Malformed("a length past the payload's end"))?;
+        let taken = rest.get(..size).ok_or(Malformed("a length past the payload's end"))?;
         self.at += size;
         Ok(taken)
     }
@@ -275,10 +244,8 @@ mod tests {
 
     fn any_event() -> impl Strategy<Value = Event> {
         let headers = prop::collection::btree_map(".{0,6}", ".{0,6}", 0..4);
-        (headers, prop::collection::vec(any::<u8>(), 0..40)).prop_map(|(headers, body)| Event {
-            headers,
-            body: Bytes::from(body),
-        })
+        (headers, prop::collection::vec(any::<u8>(), 0..40))
+            .prop_map(|(headers, body)| Event { headers, body: Bytes::from(body) })
     }
 
     fn any_cursors() -> impl Strategy<Value = Cursors> {
@@ -333,11 +300,7 @@ mod tests {
     #[test]
     fn bodies_are_slices_of_the_payload() {
         let events = [Event::new("abc"), Event::new("defg")];
-        let payload = Bytes::from(payload_of(&encode_put(
-            &events,
-            size(&events),
-            &Cursors::new(),
-        )));
+        let payload = Bytes::from(payload_of(&encode_put(&events, size(&events), &Cursors::new())));
         let head = decode_put_head(&payload).expect("valid");
         let mut decoded = Events::new(payload.clone(), &head);
         let first = decoded.next().expect("valid").expect("there are two");

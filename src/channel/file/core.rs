@@ -66,11 +66,7 @@ impl Refusal {
 
 /// What a commit does when it counts.
 pub(crate) enum Effect {
-    Put {
-        events: Vec<Event>,
-        size: u64,
-        cursors: Cursors,
-    },
+    Put { events: Vec<Event>, size: u64, cursors: Cursors },
     Ack(Acks),
     Nothing,
 }
@@ -88,54 +84,26 @@ pub(crate) struct Acks {
 
 impl Entry {
     pub(crate) fn put(batch: PutBatch, sync: bool, refusal: &Arc<Refusal>) -> Entry {
-        let PutBatch {
-            events,
-            size,
-            cursors,
-        } = batch;
+        let PutBatch { events, size, cursors } = batch;
         let record = Some(encode_put(&events, size, &cursors));
-        let effect = Effect::Put {
-            events,
-            size,
-            cursors,
-        };
-        Entry {
-            record,
-            effect,
-            sync,
-            refusal: Some(Arc::clone(refusal)),
-        }
+        let effect = Effect::Put { events, size, cursors };
+        Entry { record, effect, sync, refusal: Some(Arc::clone(refusal)) }
     }
 
     pub(crate) fn ack(acks: Acks, sync: bool, refusal: &Arc<Refusal>) -> Entry {
         let record = Some(encode_ack(&acks.ranges, acks.size, &acks.cursors));
-        Entry {
-            record,
-            effect: Effect::Ack(acks),
-            sync,
-            refusal: Some(Arc::clone(refusal)),
-        }
+        Entry { record, effect: Effect::Ack(acks), sync, refusal: Some(Arc::clone(refusal)) }
     }
 
     /// A record that says nothing but what its header says.
     pub(crate) fn bare(kind: Kind) -> Entry {
         let record = Some(PendingRecord::new(kind, 0, |_| {}));
-        Entry {
-            record,
-            effect: Effect::Nothing,
-            sync: true,
-            refusal: None,
-        }
+        Entry { record, effect: Effect::Nothing, sync: true, refusal: None }
     }
 
     /// No record: only a sync of all that was written before.
     pub(crate) fn sync_only() -> Entry {
-        Entry {
-            record: None,
-            effect: Effect::Nothing,
-            sync: true,
-            refusal: None,
-        }
+        Entry { record: None, effect: Effect::Nothing, sync: true, refusal: None }
     }
 
     /// The events of a put that was not taken.
@@ -186,11 +154,7 @@ impl Core {
             unwitnessed: false,
             counts: Counts::default(),
         };
-        Core {
-            log: Arc::new(log),
-            shown: Mutex::new(shown),
-            news: Signal::new(),
-        }
+        Core { log: Arc::new(log), shown: Mutex::new(shown), news: Signal::new() }
     }
 
     /// Calls `act` with the present state.
@@ -198,20 +162,10 @@ impl Core {
         let (upper, lsn, next_sequence, acked) = {
             let shown = lock(&self.shown);
             let queue = &shown.queue;
-            (
-                queue.encode(),
-                shown.visible,
-                queue.next_sequence(),
-                queue.acked().clone(),
-            )
+            (queue.encode(), shown.visible, queue.next_sequence(), queue.acked().clone())
         };
         let is_done = |sequences: Range<u64>| acked.contains_all(sequences);
-        act(&View {
-            upper,
-            lsn,
-            next_sequence,
-            is_done: &is_done,
-        })
+        act(&View { upper, lsn, next_sequence, is_done: &is_done })
     }
 
     /// Makes room by all means there are; false when there are none.
@@ -241,36 +195,18 @@ impl Core {
         shown.unwitnessed |= !matches!(entry.effect, Effect::Nothing);
         let fits = "the log gave this record the next sequence, and acks only what was delivered";
         match entry.effect {
-            Effect::Put {
-                events,
-                size,
-                cursors,
-            } => {
+            Effect::Put { events, size, cursors } => {
                 let count = events.len() as u64;
                 let (first_sequence, cursors) = (sequence, &cursors);
-                let change = Change::Put {
-                    first_sequence,
-                    events: count,
-                    bytes: size,
-                    cursors,
-                };
+                let change = Change::Put { first_sequence, events: count, bytes: size, cursors };
                 shown.queue.apply(&change).expect(fits);
                 shown.counts.events_put += count;
                 shown.counts.puts_committed += 1;
-                shown
-                    .tail
-                    .push(TailRecord::new(lsn, end, sequence, events, size));
+                shown.tail.push(TailRecord::new(lsn, end, sequence, events, size));
             }
             Effect::Ack(acks) => {
                 let (ranges, bytes, cursors) = (&acks.ranges, acks.size, &acks.cursors);
-                shown
-                    .queue
-                    .apply(&Change::Ack {
-                        ranges,
-                        bytes,
-                        cursors,
-                    })
-                    .expect(fits);
+                shown.queue.apply(&Change::Ack { ranges, bytes, cursors }).expect(fits);
                 shown.counts.events_taken += acks.events;
                 shown.counts.takes_committed += acks.transactions;
             }
@@ -321,11 +257,7 @@ impl Groups for Core {
             true => self.log.end_group(lane),
             false => self.log.append(records.into_iter(), lane)?,
         };
-        Ok(Group {
-            entries,
-            appended,
-            sync,
-        })
+        Ok(Group { entries, appended, sync })
     }
 
     fn sync(&self, group: &Group) -> Result<(), Ended> {
@@ -366,8 +298,6 @@ impl Groups for Core {
 
 impl From<StorageError> for Ended {
     fn from(error: StorageError) -> Ended {
-        Ended::Stopped(Stopped {
-            cause: Arc::new(error),
-        })
+        Ended::Stopped(Stopped { cause: Arc::new(error) })
     }
 }

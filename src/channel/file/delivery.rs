@@ -35,10 +35,7 @@ struct Current {
 }
 
 enum Source {
-    Memory {
-        record: Arc<TailRecord>,
-        index: usize,
-    },
+    Memory { record: Arc<TailRecord>, index: usize },
     Log(Events),
 }
 
@@ -63,8 +60,7 @@ impl Delivery {
         }
         loop {
             while let Some((sequence, event)) = self.next_of_current()? {
-                if sequence >= self.acked.end() || !self.acked.contains_all(sequence..sequence + 1)
-                {
+                if sequence >= self.acked.end() || !self.acked.contains_all(sequence..sequence + 1) {
                     self.lent += 1;
                     return Ok(Some(Taken { sequence, event }));
                 }
@@ -77,10 +73,7 @@ impl Delivery {
 
     /// Whether [`Delivery::take`] would lend an event, as far as can be told without reading.
     pub(crate) fn has_next(&self, shown: &Mutex<Shown>) -> bool {
-        let next = self
-            .current
-            .as_ref()
-            .map_or(self.sequence, |current| current.next_sequence);
+        let next = self.current.as_ref().map_or(self.sequence, |current| current.next_sequence);
         !self.returned.is_empty()
             || self.acked.next_absent(next) < lock(shown).queue.next_sequence()
     }
@@ -88,8 +81,7 @@ impl Delivery {
     /// Puts lent events back.
     pub(crate) fn give_back(&mut self, taken: Vec<Taken>) {
         self.lent -= taken.len() as u64;
-        self.returned
-            .extend(taken.into_iter().map(|taken| (taken.sequence, taken.event)));
+        self.returned.extend(taken.into_iter().map(|taken| (taken.sequence, taken.event)));
     }
 
     /// Forgets that `count` events are lent: they are gone for good, or in doubt until the next opening.
@@ -103,9 +95,7 @@ impl Delivery {
     }
 
     fn next_of_current(&mut self) -> Result<Option<(u64, Event)>, LogError> {
-        let Some(current) = &mut self.current else {
-            return Ok(None);
-        };
+        let Some(current) = &mut self.current else { return Ok(None) };
         let event = match &mut current.events {
             Source::Memory { record, index } => {
                 *index += 1;
@@ -114,12 +104,7 @@ impl Delivery {
             Source::Log(events) => events.next().map_err(|malformed| {
                 let sequences = Some(current.next_sequence..current.next_sequence + 1);
                 let flaw = Flaw::new("a well-formed event", malformed.0);
-                Damage {
-                    file: "the log".into(),
-                    offset: self.position.0,
-                    flaw,
-                    sequences,
-                }
+                Damage { file: "the log".into(), offset: self.position.0, flaw, sequences }
             })?,
         };
         let sequence = current.next_sequence;
@@ -151,9 +136,7 @@ impl Delivery {
             }
         };
         loop {
-            let Some(found) = self.reader.next(self.position, visible)? else {
-                return Ok(false);
-            };
+            let Some(found) = self.reader.next(self.position, visible)? else { return Ok(false) };
             let header = found.header;
             if header.kind != Kind::Put {
                 self.position = header.end();
@@ -177,10 +160,7 @@ impl Delivery {
             self.position = header.end();
             self.sequence = header.sequence + head.count;
             let events = Source::Log(Events::new(found.payload, &head));
-            self.current = Some(Current {
-                next_sequence: header.sequence,
-                events,
-            });
+            self.current = Some(Current { next_sequence: header.sequence, events });
             lock(shown).queue.mark(header.lsn, header.sequence);
             return Ok(true);
         }
@@ -191,10 +171,7 @@ impl Delivery {
         self.position = record.end;
         self.sequence = record.first_sequence + record.events.len() as u64;
         let next_sequence = record.first_sequence;
-        self.current = Some(Current {
-            next_sequence,
-            events: Source::Memory { record, index: 0 },
-        });
+        self.current = Some(Current { next_sequence, events: Source::Memory { record, index: 0 } });
     }
 }
 

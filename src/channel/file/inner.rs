@@ -39,12 +39,7 @@ impl Inner {
             let shown = lock(&core.shown);
             (shown.queue.events(), shown.queue.bytes())
         };
-        let room = Room::new(
-            options.capacity_events,
-            options.capacity_bytes,
-            events,
-            bytes,
-        );
+        let room = Room::new(options.capacity_events, options.capacity_bytes, events, bytes);
         Inner {
             options,
             commit: GroupCommit::new(core),
@@ -118,11 +113,7 @@ impl Inner {
     /// As [`Inner::sync`], unless all is durable already.
     pub(super) fn sync_if_needed(&self) -> Result<(), CloseError> {
         let visible = lock(&self.core().shown).visible;
-        if self.core().log.watermark() < visible {
-            self.sync()
-        } else {
-            Ok(())
-        }
+        if self.core().log.watermark() < visible { self.sync() } else { Ok(()) }
     }
 
     /// Writes a record whose only purpose is to witness that everything before it was synced.
@@ -137,17 +128,12 @@ impl Inner {
             if self.core().log.watermark() < view.lsn {
                 self.run(Entry::sync_only())?;
             }
-            self.core()
-                .log
-                .checkpoint(view)
-                .map_err(|error| self.close_error(Ended::from(error)))
+            self.core().log.checkpoint(view).map_err(|error| self.close_error(Ended::from(error)))
         })
     }
 
     fn run(&self, entry: Entry) -> Result<(), CloseError> {
-        self.commit
-            .commit(entry)
-            .map_err(|rejected| self.close_error(rejected.error))
+        self.commit.commit(entry).map_err(|rejected| self.close_error(rejected.error))
     }
 
     fn close_error(&self, ended: Ended) -> CloseError {

@@ -25,13 +25,8 @@ impl Maintenance {
         let shutdown = Shutdown::new();
         let stop = shutdown.clone();
         let inner = Arc::downgrade(inner);
-        let thread = Builder::new()
-            .name("flumen".into())
-            .spawn(move || run(&inner, &stop))?;
-        Ok(Maintenance {
-            shutdown,
-            thread: Some(thread),
-        })
+        let thread = Builder::new().name("flumen".into()).spawn(move || run(&inner, &stop))?;
+        Ok(Maintenance { shutdown, thread: Some(thread) })
     }
 }
 
@@ -55,19 +50,10 @@ struct Rounds {
     idle_since: Instant,
 }
 
-#[allow(
-    clippy::disallowed_methods,
-    reason = "intervals need a clock; nothing durable depends on it"
-)]
+#[allow(clippy::disallowed_methods, reason = "intervals need a clock; nothing durable depends on it")]
 fn run(inner: &Weak<Inner>, shutdown: &Shutdown) {
     let now = Instant::now();
-    let mut rounds = Rounds {
-        lazy: now,
-        sync: now,
-        checkpoint: now,
-        seen: 0,
-        idle_since: now,
-    };
+    let mut rounds = Rounds { lazy: now, sync: now, checkpoint: now, seen: 0, idle_since: now };
     loop {
         let Some(inner) = inner.upgrade() else { return };
         let pause = pause(&inner);

@@ -78,10 +78,7 @@ impl FileChannel {
         let storage = OsStorage::new(directory, options.create).map_err(|error| {
             if error.kind() == std::io::ErrorKind::NotFound && !options.create {
                 let path = directory.display().to_string();
-                return OpenError::NotAChannel {
-                    path,
-                    reason: "there is no such directory".into(),
-                };
+                return OpenError::NotAChannel { path, reason: "there is no such directory".into() };
             }
             OpenError::Storage(error)
         })?;
@@ -107,13 +104,7 @@ impl FileChannel {
             })?),
             false => None,
         };
-        Ok(FileChannel {
-            handle: Arc::new(Handle {
-                maintenance,
-                inner,
-                recovery,
-            }),
-        })
+        Ok(FileChannel { handle: Arc::new(Handle { maintenance, inner, recovery }) })
     }
 
     /// What opening the channel found.
@@ -164,15 +155,9 @@ impl Channel for FileChannel {
         let inner = self.inner();
         let ready = || match inner.ended() {
             Some(_) => Some(false),
-            None => lock(&inner.delivery)
-                .has_next(&inner.core().shown)
-                .then_some(true),
+            None => lock(&inner.delivery).has_next(&inner.core().shown).then_some(true),
         };
-        inner
-            .core()
-            .news
-            .wait_until(timeout, ready)
-            .unwrap_or(false)
+        inner.core().news.wait_until(timeout, ready).unwrap_or(false)
     }
 
     fn stats(&self) -> ChannelStats {
@@ -200,11 +185,7 @@ impl Channel for FileChannel {
     }
 
     fn cursor(&self, name: &str) -> Option<Vec<u8>> {
-        lock(&self.inner().core().shown)
-            .queue
-            .cursors()
-            .get(name)
-            .cloned()
+        lock(&self.inner().core().shown).queue.cursors().get(name).cloned()
     }
 
     fn cursors(&self, prefix: &str) -> BTreeMap<String, Vec<u8>> {

@@ -15,17 +15,8 @@ const MARKS_MAX: usize = 1024;
 
 /// What one record does to the queue.
 pub(crate) enum Change<'a> {
-    Put {
-        first_sequence: u64,
-        events: u64,
-        bytes: u64,
-        cursors: &'a Cursors,
-    },
-    Ack {
-        ranges: &'a [Range<u64>],
-        bytes: u64,
-        cursors: &'a Cursors,
-    },
+    Put { first_sequence: u64, events: u64, bytes: u64, cursors: &'a Cursors },
+    Ack { ranges: &'a [Range<u64>], bytes: u64, cursors: &'a Cursors },
 }
 
 /// The state at a position of the log.
@@ -43,12 +34,7 @@ impl Queue {
     /// Applies one record. An error says what does not fit; then the state is of no use any more.
     pub(crate) fn apply(&mut self, change: &Change<'_>) -> Result<(), String> {
         let cursors = match change {
-            Change::Put {
-                first_sequence,
-                events,
-                bytes,
-                cursors,
-            } => {
+            Change::Put { first_sequence, events, bytes, cursors } => {
                 if *first_sequence != self.next_sequence {
                     return Err(format!("first sequence {first_sequence}"));
                 }
@@ -58,11 +44,7 @@ impl Queue {
                 self.bytes += bytes;
                 cursors
             }
-            Change::Ack {
-                ranges,
-                bytes,
-                cursors,
-            } => {
+            Change::Ack { ranges, bytes, cursors } => {
                 self.apply_ack(ranges, *bytes)?;
                 cursors
             }
@@ -77,24 +59,16 @@ impl Queue {
     }
 
     fn apply_ack(&mut self, ranges: &[Range<u64>], bytes: u64) -> Result<(), String> {
-        if ranges
-            .last()
-            .is_some_and(|last| last.end > self.next_sequence)
-        {
+        if ranges.last().is_some_and(|last| last.end > self.next_sequence) {
             return Err("an ack of events that were never put".to_string());
         }
         if bytes > self.bytes {
-            return Err(format!(
-                "an ack of {bytes} bytes where {} are left",
-                self.bytes
-            ));
+            return Err(format!("an ack of {bytes} bytes where {} are left", self.bytes));
         }
         for range in ranges {
             if !self.acked.insert(range.clone()) {
                 let (start, end) = (range.start, range.end);
-                return Err(format!(
-                    "an ack of {start}..{end}, some of which is acknowledged"
-                ));
+                return Err(format!("an ack of {start}..{end}, some of which is acknowledged"));
             }
         }
         self.bytes -= bytes;
@@ -199,13 +173,7 @@ impl Queue {
         }
         let mut marks = Marks::default();
         marks.push(lsn, sequence);
-        input.is_empty().then_some(Queue {
-            next_sequence,
-            acked,
-            bytes,
-            cursors,
-            marks,
-        })
+        input.is_empty().then_some(Queue { next_sequence, acked, bytes, cursors, marks })
     }
 }
 
@@ -227,26 +195,16 @@ impl Replay for Queue {
         if header.kind == Kind::Ack {
             let ack = decode_ack(payload).map_err(malformed)?;
             let (ranges, bytes, cursors) = (&ack.ranges, ack.bytes, &ack.cursors);
-            return Queue::apply(
-                self,
-                &Change::Ack {
-                    ranges,
-                    bytes,
-                    cursors,
-                },
-            );
+            return Queue::apply(self, &Change::Ack { ranges, bytes, cursors });
         }
         let head = decode_put_head(payload).map_err(malformed)?;
         self.mark(header.lsn, header.sequence);
-        Queue::apply(
-            self,
-            &Change::Put {
-                first_sequence: header.sequence,
-                events: head.count,
-                bytes: (payload.len() - head.events_at) as u64,
-                cursors: &head.cursors,
-            },
-        )
+        Queue::apply(self, &Change::Put {
+            first_sequence: header.sequence,
+            events: head.count,
+            bytes: (payload.len() - head.events_at) as u64,
+            cursors: &head.cursors,
+        })
     }
 
     fn next_sequence(&self) -> u64 {
@@ -305,12 +263,7 @@ mod tests {
 
     fn put(first_sequence: u64, events: u64) -> Change<'static> {
         static NONE: Cursors = Cursors::new();
-        Change::Put {
-            first_sequence,
-            events,
-            bytes: events * 10,
-            cursors: &NONE,
-        }
+        Change::Put { first_sequence, events, bytes: events * 10, cursors: &NONE }
     }
 
     #[test]
@@ -321,23 +274,12 @@ mod tests {
         assert!(queue.apply(&put(5, 1)).is_err(), "a gap");
         let bad = [vec![3..5], vec![0..0]];
         for ranges in &bad {
-            let change = Change::Ack {
-                ranges,
-                bytes: 0,
-                cursors: &none,
-            };
+            let change = Change::Ack { ranges, bytes: 0, cursors: &none };
             assert!(queue.apply(&change).is_err(), "{ranges:?}");
         }
-        let change = Change::Ack {
-            ranges: &[1..2],
-            bytes: 41,
-            cursors: &none,
-        };
+        let change = Change::Ack { ranges: &[1..2], bytes: 41, cursors: &none };
         assert!(queue.apply(&change).is_err(), "more bytes than there are");
-        assert_eq!(
-            (queue.events(), queue.bytes(), queue.next_sequence()),
-            (4, 40, 4)
-        );
+        assert_eq!((queue.events(), queue.bytes(), queue.next_sequence()), (4, 40, 4));
     }
 
     #[test]
@@ -345,20 +287,11 @@ mod tests {
         let mut queue = Queue::default();
         let mut cursors = Cursors::new();
         cursors.insert("a".into(), Some(b"1".to_vec()));
-        let change = Change::Put {
-            first_sequence: 0,
-            events: 0,
-            bytes: 0,
-            cursors: &cursors,
-        };
+        let change = Change::Put { first_sequence: 0, events: 0, bytes: 0, cursors: &cursors };
         queue.apply(&change).expect("fits");
         assert_eq!(queue.cursors().get("a").map(Vec::as_slice), Some(&b"1"[..]));
         cursors.insert("a".into(), None);
-        let change = Change::Ack {
-            ranges: &[],
-            bytes: 0,
-            cursors: &cursors,
-        };
+        let change = Change::Ack { ranges: &[], bytes: 0, cursors: &cursors };
         queue.apply(&change).expect("fits");
         assert!(queue.cursors().is_empty());
     }

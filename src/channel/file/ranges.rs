@@ -17,11 +17,7 @@ pub(crate) struct RangeSet {
 impl RangeSet {
     /// The set of all sequences below `low`.
     pub(crate) fn below(low: u64) -> RangeSet {
-        RangeSet {
-            low,
-            above: BTreeMap::new(),
-            above_count: 0,
-        }
+        RangeSet { low, above: BTreeMap::new(), above_count: 0 }
     }
 
     /// The mark below which everything is in the set.
@@ -41,9 +37,7 @@ impl RangeSet {
 
     /// The end of the last range: no member is at or above it.
     pub(crate) fn end(&self) -> u64 {
-        self.above
-            .last_key_value()
-            .map_or(self.low, |(_, end)| *end)
+        self.above.last_key_value().map_or(self.low, |(_, end)| *end)
     }
 
     /// Adds a range. False, and nothing changed, when any of it is in the set or it is empty.
@@ -51,16 +45,8 @@ impl RangeSet {
         if range.is_empty() || range.start < self.low {
             return false;
         }
-        let before = self
-            .above
-            .range(..=range.start)
-            .next_back()
-            .map(|(start, end)| (*start, *end));
-        let after = self
-            .above
-            .range(range.start..)
-            .next()
-            .map(|(start, end)| (*start, *end));
+        let before = self.above.range(..=range.start).next_back().map(|(start, end)| (*start, *end));
+        let after = self.above.range(range.start..).next().map(|(start, end)| (*start, *end));
         if before.is_some_and(|(_, end)| end > range.start)
             || after.is_some_and(|(start, _)| start < range.end)
         {

@@ -9,9 +9,7 @@ use super::delivery::Delivery;
 use super::inner::Inner;
 use super::queue::Queue;
 use crate::channel::{ChannelOptions, OpenError, ReadMode};
-use crate::log::{
-    Directory, End, LOCK, Log, LogError, LogOptions, LogReader, Lsn, Opened, View, survey,
-};
+use crate::log::{Directory, End, LOCK, Log, LogError, LogOptions, LogReader, Lsn, Opened, View, survey};
 use crate::storage::{Access, Lock, Storage, StorageError, read_full_at};
 
 /// What opening a channel found.
@@ -53,16 +51,10 @@ pub(crate) fn lock_channel(
             }
         }
     }
-    Err(OpenError::InUse {
-        path: storage.location(),
-        owner: owner_note(&**storage),
-    })
+    Err(OpenError::InUse { path: storage.location(), owner: owner_note(&**storage) })
 }
 
-#[allow(
-    clippy::disallowed_methods,
-    reason = "the only wait on another process, and it is bounded"
-)]
+#[allow(clippy::disallowed_methods, reason = "the only wait on another process, and it is bounded")]
 fn pause() {
     std::thread::sleep(LOCK_PAUSE);
 }
@@ -81,9 +73,7 @@ pub(super) fn open(
     storage: Arc<dyn Storage>,
     options: ChannelOptions,
 ) -> Result<(Inner, Recovery), OpenError> {
-    let directory = Directory {
-        storage: Arc::clone(&storage),
-    };
+    let directory = Directory { storage: Arc::clone(&storage) };
     refuse_other_places(&directory, &options)?;
     let lock = lock_channel(&storage, true)?;
     // A note that cannot be written (a full disk) costs an error text a name, nothing else.
@@ -111,23 +101,13 @@ pub(super) fn open(
                 clean: survey.end == End::Clean,
                 replayed_bytes: survey.replayed_bytes,
             };
-            (
-                Log::open(directory.clone(), &log_options, &survey, &view),
-                recovery,
-            )
+            (Log::open(directory.clone(), &log_options, &survey, &view), recovery)
         }
         Err(LogError::Absent(_)) if options.create => {
             let upper = queue.encode();
-            let recovery = Recovery {
-                location,
-                created: true,
-                clean: true,
-                replayed_bytes: 0,
-            };
-            (
-                Log::create(directory.clone(), &log_options, upper),
-                recovery,
-            )
+            let recovery =
+                Recovery { location, created: true, clean: true, replayed_bytes: 0 };
+            (Log::create(directory.clone(), &log_options, upper), recovery)
         }
         Err(error) => return Err(open_error(&directory, error)),
     };
@@ -162,10 +142,9 @@ fn refuse_other_places(directory: &Directory, options: &ChannelOptions) -> Resul
             );
             Err(OpenError::NotAChannel { path, reason })
         }
-        None if !options.create => Err(OpenError::NotAChannel {
-            path,
-            reason: "the directory is empty".into(),
-        }),
+        None if !options.create => {
+            Err(OpenError::NotAChannel { path, reason: "the directory is empty".into() })
+        }
         None => Ok(()),
     }
 }
@@ -174,10 +153,9 @@ pub(crate) fn open_error(directory: &Directory, error: LogError) -> OpenError {
     let path = directory.storage.location();
     match error {
         LogError::Absent(reason) => OpenError::NotAChannel { path, reason },
-        LogError::Unsupported { file, reason } => OpenError::Unsupported {
-            file: format!("{path}/{file}"),
-            reason,
-        },
+        LogError::Unsupported { file, reason } => {
+            OpenError::Unsupported { file: format!("{path}/{file}"), reason }
+        }
         LogError::Damaged(damage) => OpenError::Corrupt(damage.into()),
         LogError::Storage(error) => OpenError::Storage(error),
     }

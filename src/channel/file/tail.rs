@@ -19,21 +19,9 @@ pub(crate) struct TailRecord {
 }
 
 impl TailRecord {
-    pub(crate) fn new(
-        lsn: Lsn,
-        end: Lsn,
-        first_sequence: u64,
-        events: Vec<Event>,
-        size: u64,
-    ) -> Self {
+    pub(crate) fn new(lsn: Lsn, end: Lsn, first_sequence: u64, events: Vec<Event>, size: u64) -> Self {
         let cost = size + events.len() as u64 * EVENT_COST;
-        TailRecord {
-            lsn,
-            end,
-            first_sequence,
-            events,
-            cost,
-        }
+        TailRecord { lsn, end, first_sequence, events, cost }
     }
 }
 
@@ -59,12 +47,7 @@ pub(crate) enum Lookup {
 impl Tail {
     /// A tail that is empty, at the end of the log.
     pub(crate) fn new(limit: u64, end: Lsn) -> Tail {
-        Tail {
-            records: VecDeque::new(),
-            cost: 0,
-            limit,
-            covered_from: end,
-        }
+        Tail { records: VecDeque::new(), cost: 0, limit, covered_from: end }
     }
 
     /// Adds the newest record, at the expense of the oldest ones.
@@ -72,9 +55,7 @@ impl Tail {
         self.cost += record.cost;
         self.records.push_back(Arc::new(record));
         while self.cost > self.limit {
-            let Some(oldest) = self.records.pop_front() else {
-                break;
-            };
+            let Some(oldest) = self.records.pop_front() else { break };
             self.cost -= oldest.cost;
             self.covered_from = oldest.end;
         }
@@ -119,11 +100,7 @@ mod tests {
         for index in 0..5 {
             tail.push(record(index * 10, 40));
         }
-        assert_eq!(
-            found(tail.advance(Lsn(20))),
-            Some(u64::MAX),
-            "20 was dropped"
-        );
+        assert_eq!(found(tail.advance(Lsn(20))), Some(u64::MAX), "20 was dropped");
         assert_eq!(found(tail.advance(Lsn(30))), Some(30));
         assert_eq!(found(tail.advance(Lsn(40))), Some(40));
         assert_eq!(found(tail.advance(Lsn(50))), None);

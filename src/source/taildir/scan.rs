@@ -1,5 +1,6 @@
 //! What is in the directories now.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fs::{self, DirEntry, Metadata};
 use std::io;
@@ -9,6 +10,10 @@ use std::time::SystemTime;
 
 use super::options::FileGroup;
 use super::position::{Identity, birth};
+
+/// Smallest number at the end of a name that is taken for a date or a time: nobody keeps a hundred thousand
+/// rotated files.
+const DATE_MIN: u64 = 100_000;
 
 /// A file that matches a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,18 +128,27 @@ fn group_of(entry: &DirEntry, directory: &Path, groups: &[FileGroup]) -> Option<
         .position(|group| group.directory() == directory && group.pattern.is_match(&name))
 }
 
-/// Which of two files, last changed at the same moment, is the older one: `log.2` before `log.1` before
-/// `log`. A rotation can be quicker than the file system's clock ticks.
-pub(super) fn rotation_order(left: &Path, right: &Path) -> std::cmp::Ordering {
-    let key = |path: &Path| {
-        let name = path.to_string_lossy().into_owned();
-        let stem = name
-            .trim_end_matches(|last: char| last.is_ascii_digit())
-            .len();
-        let number: u64 = name[stem..].parse().unwrap_or(0);
-        (name[..stem].to_string(), number)
+/// Which of two files, last changed at the same moment, is the older one; a rotation can be quicker than the
+/// file system's clock ticks. Numbers count the rotations since, as logrotate's do: `log.2` is older than
+/// `log.1`, and that older than `log`. Numbers of many digits are dates or times, and those grow.
+pub(super) fn rotation_order(left: &Path, right: &Path) -> Ordering {
+    let (left_stem, left_number) = split_number(left);
+    let (right_stem, right_number) = split_number(right);
+    let age = |number: Option<u64>| match number {
+        Some(date) if date >= DATE_MIN => (1, u64::MAX - date),
+        Some(count) => (1, count),
+        None => (0, 0),
     };
-    key(right).cmp(&key(left))
+    right_stem
+        .cmp(&left_stem)
+        .then_with(|| age(right_number).cmp(&age(left_number)))
+}
+
+fn split_number(path: &Path) -> (String, Option<u64>) {
+    let name = path.to_string_lossy().into_owned();
+    let stem = name.trim_end_matches(|last: char| last.is_ascii_digit());
+    let number = name[stem.len()..].parse().ok();
+    (stem.to_string(), number)
 }
 
 #[cfg(test)]
