@@ -15,11 +15,7 @@ pub(crate) struct BackOff {
 impl BackOff {
     /// The first wait is `step`, the second twice that, and none is longer than `limit`.
     pub(crate) fn new(step: Duration, limit: Duration) -> BackOff {
-        BackOff {
-            step,
-            limit,
-            failures: 0,
-        }
+        BackOff { step, limit, failures: 0 }
     }
 
     /// The next wait begins at one step again.

@@ -18,11 +18,7 @@ pub struct Bytes {
 impl Bytes {
     /// No bytes. Does not allocate.
     pub const fn new() -> Bytes {
-        Bytes {
-            buffer: None,
-            start: 0,
-            end: 0,
-        }
+        Bytes { buffer: None, start: 0, end: 0 }
     }
 
     /// A handle on `range` of these bytes.
@@ -73,22 +69,14 @@ impl From<Vec<u8>> for Bytes {
             return Bytes::new();
         }
         let end = buffer.len();
-        Bytes {
-            buffer: Some(Arc::new(buffer)),
-            start: 0,
-            end,
-        }
+        Bytes { buffer: Some(Arc::new(buffer)), start: 0, end }
     }
 }
 
 impl From<Arc<Vec<u8>>> for Bytes {
     fn from(buffer: Arc<Vec<u8>>) -> Bytes {
         let end = buffer.len();
-        Bytes {
-            buffer: Some(buffer),
-            start: 0,
-            end,
-        }
+        Bytes { buffer: Some(buffer), start: 0, end }
     }
 }
 

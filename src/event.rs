@@ -21,10 +21,7 @@ pub struct Event {
 impl Event {
     /// An event without headers.
     pub fn new(body: impl Into<Bytes>) -> Event {
-        Event {
-            headers: BTreeMap::new(),
-            body: body.into(),
-        }
+        Event { headers: BTreeMap::new(), body: body.into() }
     }
 
     /// The same event with one more header; an earlier value of the same key is replaced.
@@ -41,10 +38,7 @@ impl Event {
     }
 
     pub(crate) fn headers_size(&self) -> usize {
-        self.headers
-            .iter()
-            .map(|(key, value)| HEADER_OVERHEAD + key.len() + value.len())
-            .sum()
+        self.headers.iter().map(|(key, value)| HEADER_OVERHEAD + key.len() + value.len()).sum()
     }
 }
 
@@ -56,12 +50,6 @@ mod tests {
     fn size_counts_body_headers_and_overhead() {
         assert_eq!(Event::new("abc").size(), 8 + 3);
         assert_eq!(Event::new("").with_header("k", "vv").size(), 8 + 8 + 1 + 2);
-        assert_eq!(
-            Event::new("")
-                .with_header("k", "a")
-                .with_header("k", "bc")
-                .size(),
-            8 + 8 + 3
-        );
+        assert_eq!(Event::new("").with_header("k", "a").with_header("k", "bc").size(), 8 + 8 + 3);
     }
 }

@@ -1,4 +1,5 @@
-//! The only place that names locks and atomics: the standard library's, or loom's when its models run.
+//! The only place that names locks and atomics: the standard library's, or loom's when its models
+//! run.
 
 #[cfg(all(test, loom))]
 mod imp {
@@ -26,8 +27,8 @@ mod imp {
     pub(crate) type Mutex<T> = std::sync::Mutex<T>;
     pub(crate) type MutexGuard<'a, T> = std::sync::MutexGuard<'a, T>;
 
-    /// Waits on `condvar` while `condition` holds, at most for `timeout`; see [`lock`](super::lock) for why
-    /// poison is ignored.
+    /// Waits on `condvar` while `condition` holds, at most for `timeout`; see [`lock`](super::lock)
+    /// for why poison is ignored.
     pub(crate) fn wait_timeout_while<'a, T>(
         condvar: &Condvar,
         guard: MutexGuard<'a, T>,
@@ -45,9 +46,9 @@ use std::sync::PoisonError;
 
 pub(crate) use imp::{Condvar, Mutex, MutexGuard, wait_timeout_while};
 
-/// Locks `mutex`. A thread that panicked while it held the lock does not take the others down with it:
-/// every structure behind these locks is whole between any two statements that could panic, or, in the
-/// group commit, a guard has stopped the channel.
+/// Locks `mutex`. A thread that panicked while it held the lock does not take the others down with
+/// it: every structure behind these locks is whole between any two statements that could panic, or,
+/// in the group commit, a guard has stopped the channel.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

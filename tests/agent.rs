@@ -1,9 +1,7 @@
 //! Whole agents, from the text of a configuration to the files at the other end.
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests make and change the files that are followed"
-)]
+#![allow(clippy::disallowed_methods, reason = "tests make and change the files that are followed")]
 
+#[path = "support/agent.rs"]
 mod support;
 
 use std::path::Path;
@@ -13,7 +11,7 @@ use flumen::Shutdown;
 use flumen::agent::{self, AgentError, Config, RunOptions};
 use flumen::sink::SinkError;
 use flumen::source::SourceError;
-use support::{append, files, rename};
+use support::{append, eventually, files, rename};
 use tempfile::{TempDir, tempdir};
 
 const UNTIL_IDLE: RunOptions = RunOptions { until_idle: true };
@@ -43,10 +41,7 @@ fn config(dir: &Path, more: &str) -> Config {
 }
 
 fn out(dir: &Path) -> String {
-    files(&dir.join("out"))
-        .into_iter()
-        .map(|(_, text)| text)
-        .collect()
+    files(&dir.join("out")).into_iter().map(|(_, text)| text).collect()
 }
 
 #[test]
@@ -83,13 +78,9 @@ fn a_stop_ends_the_agent_after_what_it_has_in_hand() {
         let (config, shutdown) = (config(dir.path(), ""), shutdown.clone());
         thread::spawn(move || agent::run(config, RunOptions::default(), &shutdown))
     };
-    while out(dir.path()).len() < 4 {
-        thread::yield_now();
-    }
+    eventually(|| out(dir.path()) == "a\nb\n");
     append(&dir.path().join("in/log"), "c\n");
-    while out(dir.path()).len() < 6 {
-        thread::yield_now();
-    }
+    eventually(|| out(dir.path()) == "a\nb\nc\n");
     shutdown.stop();
     let result = running.join().expect("the agent does not panic");
     result.expect("a stop is no failure");
@@ -113,7 +104,8 @@ fn a_sink_that_cannot_start_ends_the_agent() {
     let error = agent::run(config, RunOptions::default(), &Shutdown::new());
     let is_right = matches!(
         &error,
-        Err(AgentError::Sink { sink, error: SinkError::Foreign { .. } }) if sink == "k"
+        Err(AgentError::Sink { sink, error })
+            if sink == "k" && matches!(**error, SinkError::Foreign { .. })
     );
     assert!(is_right, "{error:?}");
 }
@@ -136,10 +128,7 @@ fn several_sinks_share_a_channel_and_nothing_comes_twice() {
     let dir = place();
     let more =
         "a.sources.s2.type = taildir\na.sources.s2.channels = c\na.sources.s2.filegroups = h\n";
-    let text = format!(
-        "{more}a.sources.s2.filegroups.h = {}/in/other\n",
-        dir.path().display()
-    );
+    let text = format!("{more}a.sources.s2.filegroups.h = {}/in/other\n", dir.path().display());
     let config = {
         let base = format!(
             "a.sources = s s2\na.channels = c\na.sinks = k l\n\
@@ -153,11 +142,7 @@ fn several_sinks_share_a_channel_and_nothing_comes_twice() {
         );
         Config::parse(&base, "agent.conf", "a").unwrap_or_else(|error| panic!("{error}"))
     };
-    let lines = |name: &str| {
-        (0..1000)
-            .map(|line| format!("{name} {line}\n"))
-            .collect::<String>()
-    };
+    let lines = |name: &str| (0..1000).map(|line| format!("{name} {line}\n")).collect::<String>();
     append(&dir.path().join("in/log"), &lines("log"));
     append(&dir.path().join("in/other"), &lines("other"));
     agent::run(config, UNTIL_IDLE, &Shutdown::new()).expect("nothing fails");

@@ -23,10 +23,7 @@ fn assert_usage(arguments: &[&str], names: &[&str]) {
     assert_eq!(output.status.code(), Some(2), "{arguments:?}: {message}");
     assert!(output.stdout.is_empty(), "{arguments:?}");
     for name in names {
-        assert!(
-            message.contains(name),
-            "{arguments:?}: {name} is not in: {message}"
-        );
+        assert!(message.contains(name), "{arguments:?}: {name} is not in: {message}");
     }
 }
 
@@ -36,10 +33,7 @@ fn help_lists_each_command_and_the_exit_codes() {
     assert_eq!(output.status.code(), Some(0));
     let help = String::from_utf8(output.stdout).expect("text");
     for command in COMMANDS {
-        assert!(
-            help.contains(&format!("  {command} ")),
-            "{command} is not in: {help}"
-        );
+        assert!(help.contains(&format!("  {command} ")), "{command} is not in: {help}");
     }
     for code in ["  0  done", "  1  ", "  2  usage", "  3  ", "  4  "] {
         assert!(help.contains(code), "{code} is not in: {help}");
@@ -54,10 +48,7 @@ fn each_command_has_help_with_an_example() {
         let help = String::from_utf8(output.stdout).expect("text");
         let example = format!("flumen {command} ");
         let examples = help.split_once("Example: ").expect(command).1;
-        assert!(
-            examples.contains(example.trim_end()),
-            "{command}: {examples}"
-        );
+        assert!(examples.contains(example.trim_end()), "{command}: {examples}");
     }
 }
 
@@ -68,41 +59,20 @@ fn wrong_usage_exits_with_2_and_names_what_is_wrong() {
     assert_usage(&["put"], &["DIR"]);
     assert_usage(&["put", "q", "--batch", "0"], &["--batch", "0"]);
     assert_usage(&["put", "q", "--batch", "1000001"], &["--batch", "1000000"]);
-    assert_usage(
-        &["put", "q", "--header", "novalue"],
-        &["--header", "KEY=VALUE"],
-    );
-    assert_usage(
-        &["put", "q", "--durability", "often"],
-        &["--durability", "interval="],
-    );
-    assert_usage(
-        &["put", "q", "--segment-size", "63K"],
-        &["--segment-size", "64 KiB"],
-    );
-    assert_usage(
-        &["put", "q", "--segment-size", "64KB"],
-        &["--segment-size", "K, M"],
-    );
+    assert_usage(&["put", "q", "--header", "novalue"], &["--header", "KEY=VALUE"]);
+    assert_usage(&["put", "q", "--durability", "often"], &["--durability", "interval="]);
+    assert_usage(&["put", "q", "--segment-size", "63K"], &["--segment-size", "64 KiB"]);
+    assert_usage(&["put", "q", "--segment-size", "64KB"], &["--segment-size", "K, M"]);
     assert_usage(&["put", "q", "--capacity", "0"], &["--capacity"]);
-    assert_usage(
-        &["put", "q", "--capacity-bytes", "0"],
-        &["--capacity-bytes", "1 byte"],
-    );
+    assert_usage(&["put", "q", "--capacity-bytes", "0"], &["--capacity-bytes", "1 byte"]);
     assert_usage(&["put", "q", "--put-wait=-1"], &["--put-wait", "seconds"]);
     assert_usage(&["take", "q", "--max", "-1"], &["-1"]);
     assert_usage(&["take", "q", "--wait", "soon"], &["--wait", "seconds"]);
-    assert_usage(
-        &["take", "q", "--ack-durability", "os"],
-        &["--ack-durability", "lazy="],
-    );
+    assert_usage(&["take", "q", "--ack-durability", "os"], &["--ack-durability", "lazy="]);
     assert_usage(&["agent", "--name", "a1"], &["--conf-file"]);
     assert_usage(&["agent", "--conf-file", "f"], &["--name"]);
     assert_usage(&["demo", "--lines", "0"], &["--lines"]);
-    assert_usage(
-        &["demo", "--lines", "5", "--kills", "5"],
-        &["--lines", "--kills"],
-    );
+    assert_usage(&["demo", "--lines", "5", "--kills", "5"], &["--lines", "--kills"]);
     assert!(!Path::new("q").exists(), "wrong usage makes no channel");
 }
 

@@ -72,15 +72,8 @@ a1.sinks.k.channel = c
 
 fn agent(file: &Path, name: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flumen"));
-    command
-        .arg("agent")
-        .arg("--conf-file")
-        .arg(file)
-        .args(["--name", name]);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.arg("agent").arg("--conf-file").arg(file).args(["--name", name]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
@@ -97,10 +90,7 @@ fn assert_refused(file: &Path, name: &str, words: &[&str]) {
 #[test]
 fn until_idle_delivers_everything_and_ends() {
     let place = Place::with_files("one\ntwo\n\nthree\n");
-    let output = agent(&place.file(), "a1")
-        .arg("--until-idle")
-        .output()
-        .expect("it ends");
+    let output = agent(&place.file(), "a1").arg("--until-idle").output().expect("it ends");
     let message = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{message}");
     assert!(output.stdout.is_empty());
@@ -144,17 +134,12 @@ fn a_file_that_cannot_be_read_is_refused() {
 
 /// An agent that logs its events, and has logged the first.
 fn running(place: &Place) -> (Child, BufReader<std::process::ChildStderr>) {
-    let mut child = agent(&place.file(), "a1")
-        .spawn()
-        .expect("it can be started");
+    let mut child = agent(&place.file(), "a1").spawn().expect("it can be started");
     let mut log = BufReader::new(child.stderr.take().expect("it was piped"));
     let mut line = String::new();
     while !line.contains("first line") {
         line.clear();
-        assert!(
-            log.read_line(&mut line).expect("text") > 0,
-            "it ended early"
-        );
+        assert!(log.read_line(&mut line).expect("text") > 0, "it ended early");
     }
     (child, log)
 }

@@ -12,20 +12,14 @@ use tempfile::TempDir;
 fn command(name: &str, directory: &Path, options: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flumen"));
     command.arg(name).arg(directory).args(options);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
 /// Runs the command with `input` on stdin.
 fn run(name: &str, directory: &Path, options: &[&str], input: &[u8]) -> Output {
     let mut command = command(name, directory, options);
-    let mut child = command
-        .stdin(Stdio::piped())
-        .spawn()
-        .expect("it can be started");
+    let mut child = command.stdin(Stdio::piped()).spawn().expect("it can be started");
     let mut stdin = child.stdin.take().expect("it was piped");
     thread::scope(|scope| {
         // A command that fails early does not read all of it.
@@ -64,29 +58,17 @@ fn what_was_put_is_taken_byte_for_byte() {
     for number in 0..25_000u32 {
         let text = [b'x'; 300];
         let length = (number as usize * 7) % 300;
-        writeln!(
-            input,
-            "{number} {}",
-            String::from_utf8_lossy(&text[..length])
-        )
-        .expect("memory");
+        writeln!(input, "{number} {}", String::from_utf8_lossy(&text[..length])).expect("memory");
         input.extend(if number % 100 == 0 { "\n" } else { "" }.as_bytes());
     }
     input.extend(b"\xff\x00 the last line has no newline");
     let lines = input.iter().filter(|byte| **byte == b'\n').count() + 1;
-    let output = put(
-        &queue,
-        &["--ack", "--batch", "1000", "--segment-size", "64K"],
-        &input,
-    );
+    let output = put(&queue, &["--ack", "--batch", "1000", "--segment-size", "64K"], &input);
     assert_ends(&output, 0, &[]);
     let mut expected: Vec<usize> = (1..=lines / 1000).map(|batch| batch * 1000).collect();
     expected.push(lines);
     let acks = String::from_utf8(output.stdout).expect("digits");
-    let acks: Vec<usize> = acks
-        .lines()
-        .map(|ack| ack.parse().expect("a number"))
-        .collect();
+    let acks: Vec<usize> = acks.lines().map(|ack| ack.parse().expect("a number")).collect();
     assert_eq!(acks, expected);
 
     let first = take(&queue, &["--max", "1", "--batch", "10"]);
@@ -136,19 +118,13 @@ fn a_file_is_no_channel_and_stays_what_it_is() {
 fn a_channel_in_use_is_left_alone() {
     let (_place, queue) = place();
     let mut owner = command("put", &queue, &["--ack", "--batch", "1"]);
-    let mut owner = owner
-        .stdin(Stdio::piped())
-        .spawn()
-        .expect("it can be started");
+    let mut owner = owner.stdin(Stdio::piped()).spawn().expect("it can be started");
     let mut stdin = owner.stdin.take().expect("it was piped");
     stdin.write_all(b"first\n").expect("it reads");
     let mut ack = String::new();
     let stdout = owner.stdout.take().expect("it was piped");
     BufReader::new(stdout).read_line(&mut ack).expect("an ack");
-    assert_eq!(
-        ack, "1\n",
-        "each batch is committed before the next line comes"
-    );
+    assert_eq!(ack, "1\n", "each batch is committed before the next line comes");
     assert_ends(&put(&queue, &[], b"second\n"), 3, &["in use"]);
     assert_ends(&take(&queue, &[]), 3, &["in use"]);
     drop(stdin);
@@ -159,21 +135,9 @@ fn a_channel_in_use_is_left_alone() {
 #[test]
 fn a_full_channel_says_how_much_is_durable() {
     let (_place, queue) = place();
-    let options = [
-        "--capacity",
-        "5",
-        "--put-wait",
-        "0",
-        "--batch",
-        "2",
-        "--ack",
-    ];
+    let options = ["--capacity", "5", "--put-wait", "0", "--batch", "2", "--ack"];
     let output = put(&queue, &options, b"a\nb\nc\nd\ne\nf\ng\n");
-    assert_ends(
-        &output,
-        3,
-        &["line 6", "full", "durable events of this run: 4"],
-    );
+    assert_ends(&output, 3, &["line 6", "full", "durable events of this run: 4"]);
     assert_eq!(output.stdout, b"2\n4\n");
     let output = put(&queue, &["--capacity", "2", "--put-wait", "0"], b"x\n");
     assert_ends(&output, 3, &["line 1", "durable events of this run: 0"]);
@@ -184,11 +148,7 @@ fn a_full_channel_says_how_much_is_durable() {
 #[test]
 fn a_batch_above_the_capacity_is_cut_to_it() {
     let (_place, queue) = place();
-    let output = put(
-        &queue,
-        &["--capacity", "3", "--put-wait", "0"],
-        b"a\nb\nc\nd\n",
-    );
+    let output = put(&queue, &["--capacity", "3", "--put-wait", "0"], b"a\nb\nc\nd\n");
     assert_ends(&output, 3, &["line 4", "durable events of this run: 3"]);
 }
 
@@ -206,10 +166,7 @@ fn a_line_larger_than_an_event_is_named() {
 fn a_stdin_that_cannot_be_read_is_an_error() {
     let (place, queue) = place();
     let directory = std::fs::File::open(place.path()).expect("it is there");
-    let output = command("put", &queue, &[])
-        .stdin(directory)
-        .output()
-        .expect("it ends");
+    let output = command("put", &queue, &[]).stdin(directory).output().expect("it ends");
     assert_ends(&output, 3, &["stdin", "durable events of this run: 0"]);
 }
 
@@ -219,25 +176,11 @@ fn what_a_closed_stdout_did_not_take_stays_in_the_channel() {
     assert_ends(&put(&queue, &[], b"a\nb\n"), 0, &[]);
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
-    let output = command("take", &queue, &[])
-        .stdout(writer)
-        .output()
-        .expect("it ends");
-    assert_ends(
-        &output,
-        3,
-        &[
-            "stdout",
-            "taken for good by this run: 0",
-            "stay in the channel",
-        ],
-    );
+    let output = command("take", &queue, &[]).stdout(writer).output().expect("it ends");
+    assert_ends(&output, 3, &["stdout", "taken for good by this run: 0", "stay in the channel"]);
     let full = std::fs::File::options().write(true).open("/dev/full");
     if let Ok(full) = full {
-        let output = command("take", &queue, &[])
-            .stdout(full)
-            .output()
-            .expect("it ends");
+        let output = command("take", &queue, &[]).stdout(full).output().expect("it ends");
         assert_ends(&output, 3, &["stdout", "taken for good by this run: 0"]);
     }
     assert_eq!(take(&queue, &[]).stdout, b"a\nb\n");
@@ -249,16 +192,10 @@ fn acks_that_nobody_reads_end_the_run_after_a_commit() {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
     let mut child = command("put", &queue, &["--ack", "--batch", "1"]);
-    let mut child = child
-        .stdin(Stdio::piped())
-        .stdout(writer)
-        .spawn()
-        .expect("it starts");
+    let mut child = child.stdin(Stdio::piped()).stdout(writer).spawn().expect("it starts");
     let mut stdin = child.stdin.take().expect("it was piped");
     stdin.write_all(b"a\n").expect("it reads");
-    let output = child
-        .wait_with_output()
-        .expect("it ends without the end of stdin");
+    let output = child.wait_with_output().expect("it ends without the end of stdin");
     assert_ends(&output, 3, &["stdout", "durable events of this run: 1"]);
     drop(stdin);
     assert_eq!(take(&queue, &[]).stdout, b"a\n");
@@ -279,10 +216,8 @@ const BATCH: usize = 7;
 impl Storm {
     /// A number from 0 to one less than `end` (an LCG; the seed is fixed, so a failure repeats).
     fn below(&mut self, end: usize) -> usize {
-        self.random = self
-            .random
-            .wrapping_mul(6364136223846793005)
-            .wrapping_add(1442695040888963407);
+        self.random =
+            self.random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         (self.random >> 33) as usize % end
     }
 
@@ -291,10 +226,7 @@ impl Storm {
         let run = self.acknowledged.len();
         let options = ["--ack", "--batch", "7", "--segment-size", "64K"];
         let mut child = command("put", &self.queue, &options);
-        let mut child = child
-            .stdin(Stdio::piped())
-            .spawn()
-            .expect("it can be started");
+        let mut child = child.stdin(Stdio::piped()).spawn().expect("it can be started");
         let mut stdin = child.stdin.take().expect("it was piped");
         let acks = BufReader::new(child.stdout.take().expect("it was piped"));
         let wanted = self.below(40) + 1;
@@ -308,11 +240,7 @@ impl Storm {
             }
         });
         let mut lines = acks.lines();
-        let mut last = lines
-            .by_ref()
-            .take(wanted)
-            .map(|ack| ack.expect("text"))
-            .last();
+        let mut last = lines.by_ref().take(wanted).map(|ack| ack.expect("text")).last();
         kill(&mut child);
         // What was written before the kill and is read only now is an acknowledgement like any other.
         for ack in lines.map_while(Result::ok) {
@@ -326,9 +254,7 @@ impl Storm {
     /// Takes until a random number of lines came out, then kills; with `None` takes all.
     fn take_and_kill(&mut self, most: Option<usize>) {
         let options = ["--batch", "7", "--segment-size", "64K"];
-        let mut child = command("take", &self.queue, &options)
-            .spawn()
-            .expect("it can be started");
+        let mut child = command("take", &self.queue, &options).spawn().expect("it can be started");
         let mut output = BufReader::new(child.stdout.take().expect("it was piped"));
         let mut came = Vec::new();
         let mut line = String::new();
@@ -343,11 +269,7 @@ impl Storm {
             let mut rest = String::new();
             output.read_to_string(&mut rest).expect("text");
             // The pipe may hold the first part of a line.
-            came.extend(
-                rest.split_inclusive('\n')
-                    .filter(|l| l.ends_with('\n'))
-                    .map(numbers),
-            );
+            came.extend(rest.split_inclusive('\n').filter(|l| l.ends_with('\n')).map(numbers));
         } else {
             let status = child.wait().expect("it ends");
             assert!(status.success(), "{}", said(&mut child));
@@ -363,10 +285,7 @@ impl Storm {
         let known = self.taken.iter().rposition(|taken| taken == first);
         let start = known.unwrap_or(self.taken.len());
         let again = self.taken.len() - start;
-        assert!(
-            again <= BATCH,
-            "{again} events came again, more than one transaction"
-        );
+        assert!(again <= BATCH, "{again} events came again, more than one transaction");
         let overlap = again.min(came.len());
         assert_eq!(self.taken[start..start + overlap], came[..overlap]);
         self.taken.extend(&came[overlap..]);
@@ -380,10 +299,7 @@ impl Storm {
             while next.next_if_eq(&&(run, lines)).is_some() {
                 lines += 1;
             }
-            assert!(
-                lines >= *acknowledged,
-                "run {run}: {lines} of {acknowledged}"
-            );
+            assert!(lines >= *acknowledged, "run {run}: {lines} of {acknowledged}");
         }
         assert_eq!(next.next(), None, "out of order");
     }
@@ -410,12 +326,7 @@ fn said(child: &mut Child) -> String {
 #[test]
 fn nothing_acknowledged_is_lost_when_put_and_take_are_killed() {
     let (_place, queue) = place();
-    let mut storm = Storm {
-        queue,
-        taken: Vec::new(),
-        acknowledged: Vec::new(),
-        random: 1,
-    };
+    let mut storm = Storm { queue, taken: Vec::new(), acknowledged: Vec::new(), random: 1 };
     for _ in 0..20 {
         storm.put_and_kill();
         let most = storm.below(250) + 1;
@@ -429,9 +340,7 @@ fn nothing_acknowledged_is_lost_when_put_and_take_are_killed() {
 fn the_demo_delivers_each_line_once() {
     let place = tempfile::tempdir().expect("a directory");
     let output = Command::new(env!("CARGO_BIN_EXE_flumen"))
-        .args([
-            "demo", "--lines", "20000", "--kills", "4", "--seed", "7", "--json", "--dir",
-        ])
+        .args(["demo", "--lines", "20000", "--kills", "4", "--seed", "7", "--json", "--dir"])
         .arg(place.path())
         .output()
         .expect("it can be started");
@@ -443,8 +352,5 @@ fn the_demo_delivers_each_line_once() {
     for fault in ["lost", "duplicated", "out_of_order", "altered"] {
         assert_eq!(report[fault], 0, "{fault}");
     }
-    assert!(
-        place.path().join("logs/access.log.1").exists(),
-        "--dir keeps the files"
-    );
+    assert!(place.path().join("logs/access.log.1").exists(), "--dir keeps the files");
 }

@@ -57,10 +57,7 @@ fn defaults_are_flumes() {
     assert_eq!(tail.back_off_limit, Duration::from_secs(5));
     assert_eq!(tail.groups[0].directory(), Path::new("/var/log/app"));
     let channel = &config.channels[0];
-    assert_eq!(
-        channel.directory.as_deref(),
-        Some(Path::new("/var/lib/flumen/c1"))
-    );
+    assert_eq!(channel.directory.as_deref(), Some(Path::new("/var/lib/flumen/c1")));
     assert_eq!(channel.transaction_capacity, 10_000);
     let options = format!("{:?}", channel.options);
     for expected in [
@@ -109,10 +106,7 @@ fn every_key_has_its_effect() {
          a1.sinks.k1.sink.serializer.appendNewline = false\n",
     );
     let tail = &config.sources[0].options;
-    assert_eq!(
-        (tail.batch_size, tail.max_batch_count, tail.line_max),
-        (7, 3, 1000)
-    );
+    assert_eq!((tail.batch_size, tail.max_batch_count, tail.line_max), (7, 3, 1000));
     assert_eq!(tail.file_header.as_deref(), Some("path"));
     assert!(tail.byte_offset_header && tail.skip_to_end);
     assert_eq!(tail.idle_timeout, Duration::from_millis(5));
@@ -131,10 +125,7 @@ fn every_key_has_its_effect() {
     };
     assert_eq!(roll.roll_interval, None);
     assert_eq!(roll.path_manager, PathManager::RollTime);
-    assert_eq!(
-        (roll.prefix.as_str(), roll.extension.as_str()),
-        ("web-", "log")
-    );
+    assert_eq!((roll.prefix.as_str(), roll.extension.as_str()), ("web-", "log"));
     assert!(!roll.append_newline);
     assert_eq!(
         config.notes,
@@ -154,12 +145,7 @@ fn keys_without_effect_are_accepted_and_noted() {
          a1.channels.c1.backupCheckpointDir = /var/lib/flume/backup\n",
     );
     assert_eq!(config.notes.len(), 7, "{:?}", config.notes);
-    assert!(
-        config
-            .notes
-            .iter()
-            .any(|note| note.contains("the positions are in the channel"))
-    );
+    assert!(config.notes.iter().any(|note| note.contains("the positions are in the channel")));
 }
 
 #[test]
@@ -170,11 +156,7 @@ fn a_memory_channel_has_flumes_defaults_and_forgets_positions() {
     let config = parse(&text).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(config.channels[0].directory, None);
     assert_eq!(config.channels[0].transaction_capacity, 100);
-    assert!(
-        config.notes[0].contains("keeps no positions"),
-        "{:?}",
-        config.notes
-    );
+    assert!(config.notes[0].contains("keeps no positions"), "{:?}", config.notes);
 }
 
 #[test]
@@ -188,10 +170,7 @@ fn an_agent_that_is_not_there_is_told_who_is() {
     let text = SMALL.replace("a1.", "web.") + "other.sinks = k\n";
     let error = parse(&text).expect_err("there is no a1");
     assert!(error.contains("there is no agent `a1`"), "{error}");
-    assert!(
-        error.contains("the agents in it are: other, web"),
-        "{error}"
-    );
+    assert!(error.contains("the agents in it are: other, web"), "{error}");
     let error = parse("").expect_err("there is nothing");
     assert!(error.contains("the file names no agent"), "{error}");
     let error = parse(&SMALL.replace("a1.", "a11.")).expect_err("there is no a1");
@@ -232,10 +211,7 @@ fn two_channels_in_one_directory_are_a_mistake() {
         + "a1.channels.c2.type = file\na1.channels.c2.directory = /var/lib/./flumen/c1/\n";
     assert_eq!(
         mistakes(&text),
-        [
-            "the value of `a1.channels.c2.directory` cannot be used",
-            "14:28"
-        ]
+        ["the value of `a1.channels.c2.directory` cannot be used", "14:28"]
     );
 }
 

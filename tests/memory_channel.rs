@@ -17,11 +17,7 @@ fn open(options: ChannelOptions) -> MemoryChannel {
 }
 
 fn small(events: u64) -> MemoryChannel {
-    open(
-        ChannelOptions::new()
-            .capacity_events(events)
-            .put_wait(Duration::ZERO),
-    )
+    open(ChannelOptions::new().capacity_events(events).put_wait(Duration::ZERO))
 }
 
 fn put(channel: &MemoryChannel, bodies: &[&str]) {
@@ -93,10 +89,7 @@ fn a_put_beyond_the_transaction_capacity_is_refused() {
     put.commit().expect("what was put before can be committed");
     let (mut transaction, bodies) = take(&channel, 2);
     assert_eq!(bodies, ["a", "b"]);
-    assert!(matches!(
-        transaction.take(),
-        Err(TakeError::TransactionFull)
-    ));
+    assert!(matches!(transaction.take(), Err(TakeError::TransactionFull)));
 }
 
 #[test]
@@ -105,6 +98,17 @@ fn a_put_beyond_the_capacity_is_refused_after_the_wait() {
     put(&channel, &["a", "b"]);
     let mut put = channel.begin_put();
     assert!(matches!(put.put(Event::new("c")), Err(PutError::Full(_))));
+}
+
+#[test]
+fn a_put_that_must_not_wait_is_refused_at_once() {
+    let channel = open(ChannelOptions::new().capacity_events(1).put_wait(LONG));
+    let mut put = channel.begin_put();
+    put.try_put(Event::new("a")).expect("there is room");
+    let refused = put.try_put(Event::new("b"));
+    assert!(matches!(refused, Err(PutError::Full(_))));
+    put.commit().expect("memory does not fail");
+    assert_eq!(drain(&channel), ["a"]);
 }
 
 #[test]
@@ -147,15 +151,9 @@ fn a_rolled_back_put_frees_its_space() {
 #[test]
 fn bytes_are_given_back_by_take_commit_and_by_put_rollback() {
     let size = Event::new("0123456789").size();
-    let channel = open(
-        ChannelOptions::new()
-            .capacity_bytes(2 * size)
-            .put_wait(Duration::ZERO),
-    );
+    let channel = open(ChannelOptions::new().capacity_bytes(2 * size).put_wait(Duration::ZERO));
     let mut rolled_back = channel.begin_put();
-    rolled_back
-        .put(Event::new("0123456789"))
-        .expect("there is room");
+    rolled_back.put(Event::new("0123456789")).expect("there is room");
     drop(rolled_back);
     put(&channel, &["0123456789", "0123456789"]);
     let full = channel.begin_put().put(Event::new(""));
@@ -171,9 +169,7 @@ fn bytes_are_given_back_by_take_commit_and_by_put_rollback() {
 #[test]
 fn an_event_larger_than_the_channel_is_too_large() {
     let channel = open(ChannelOptions::new().capacity_bytes(20).put_wait(LONG));
-    let refused = channel
-        .begin_put()
-        .put(Event::new("more than twenty bytes"));
+    let refused = channel.begin_put().put(Event::new("more than twenty bytes"));
     assert!(matches!(refused, Err(PutError::TooLarge(_))));
 }
 
@@ -239,10 +235,7 @@ fn a_transaction_moves_to_another_thread() {
         put.put(Event::new("a")).expect("there is room");
         put.commit()
     });
-    committed
-        .join()
-        .expect("the producer does not panic")
-        .expect("memory does not fail");
+    committed.join().expect("the producer does not panic").expect("memory does not fail");
     assert_eq!(channel.stats().events, 1);
 }
 
@@ -250,12 +243,8 @@ fn a_transaction_moves_to_another_thread() {
 fn many_threads_lose_nothing_double_nothing_and_keep_each_producers_order() {
     const PRODUCERS: usize = 4;
     const EVENTS: usize = 500;
-    let channel = open(
-        ChannelOptions::new()
-            .capacity_events(50)
-            .transaction_events(7)
-            .put_wait(LONG),
-    );
+    let channel =
+        open(ChannelOptions::new().capacity_events(50).transaction_events(7).put_wait(LONG));
     let producers: Vec<_> = (0..PRODUCERS)
         .map(|producer| {
             let channel = channel.clone();
@@ -333,13 +322,9 @@ fn cursors_ride_on_puts_and_on_takes() {
     assert_eq!(channel.cursor("in/1"), Some(b"one".to_vec()));
     let mut take = channel.begin_take();
     take.clear_cursor("in/1").expect("a good name");
-    take.commit()
-        .expect("a transaction of cursors alone is one");
+    take.commit().expect("a transaction of cursors alone is one");
     assert_eq!(channel.cursor("in/1"), None);
-    assert_eq!(
-        channel.begin_put().set_cursor("", b""),
-        Err(CursorError::Name)
-    );
+    assert_eq!(channel.begin_put().set_cursor("", b""), Err(CursorError::Name));
 }
 
 #[test]
@@ -350,16 +335,10 @@ fn after_closing_every_call_says_so_and_hands_events_back() {
     open_put.put(Event::new("c")).expect("there is room");
     let (open_take, _) = take(&channel, 1);
     channel.close().expect("it was not closed before");
-    assert!(matches!(
-        open_put.put(Event::new("d")),
-        Err(PutError::Closed(_))
-    ));
+    assert!(matches!(open_put.put(Event::new("d")), Err(PutError::Closed(_))));
     assert!(matches!(open_put.commit(), Err(CommitError::Closed(events)) if events.len() == 1));
     assert!(matches!(open_take.commit(), Err(CommitError::Closed(_))));
-    assert!(matches!(
-        channel.begin_take().take(),
-        Err(TakeError::Closed)
-    ));
+    assert!(matches!(channel.begin_take().take(), Err(TakeError::Closed)));
     assert!(!channel.wait(LONG));
     assert!(channel.close().is_err());
     assert_eq!(channel.stats().events, 2);

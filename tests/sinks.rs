@@ -4,6 +4,7 @@
     reason = "tests look at and damage the files that sinks write"
 )]
 
+#[path = "support/agent.rs"]
 mod support;
 
 use std::fs;
@@ -59,10 +60,7 @@ fn written(directory: &Path) -> String {
     let mut files = files(directory);
     files.sort_by_key(|(path, _)| {
         let name = path.to_string_lossy().into_owned();
-        let number = name
-            .rsplit('-')
-            .next()
-            .and_then(|number| number.parse::<u64>().ok());
+        let number = name.rsplit('-').next().and_then(|number| number.parse::<u64>().ok());
         number.expect("the sink's files end with their number")
     });
     files.into_iter().map(|(_, text)| text).collect()
@@ -96,13 +94,7 @@ fn each_interval_begins_a_new_file_and_the_numbers_go_on_after_a_restart() {
     empty(&channel, &rolling(dir.path())).expect("the sink does not fail");
     let numbers: Vec<String> = files(dir.path())
         .iter()
-        .map(|(path, _)| {
-            path.to_string_lossy()
-                .rsplit('-')
-                .next()
-                .unwrap_or("")
-                .to_string()
-        })
+        .map(|(path, _)| path.to_string_lossy().rsplit('-').next().unwrap_or("").to_string())
         .collect();
     assert_eq!(numbers, ["1", "2", "3"]);
     assert_eq!(written(dir.path()), "a\nb\nc\nd\n");
@@ -117,17 +109,9 @@ fn names_have_prefix_and_extension_and_roll_time_names_hold_the_time() {
     put(&channel, &["a"]);
     empty(&channel, &options).expect("the sink does not fail");
     let (path, _) = files(dir.path()).remove(0);
-    let name = path
-        .file_name()
-        .and_then(|name| name.to_str())
-        .unwrap_or("");
-    let time = name
-        .strip_prefix("web-")
-        .and_then(|name| name.strip_suffix("-1.log"));
-    assert!(
-        time.is_some_and(|time| time.len() == 14 && time.starts_with("20")),
-        "{name}"
-    );
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
+    let time = name.strip_prefix("web-").and_then(|name| name.strip_suffix("-1.log"));
+    assert!(time.is_some_and(|time| time.len() == 14 && time.starts_with("20")), "{name}");
 }
 
 #[test]
@@ -246,10 +230,7 @@ fn a_missing_directory_is_an_error_with_a_cure() {
     let dir = dir();
     let error = empty(&channel(), &options(&dir.path().join("missing")));
     let text = error.expect_err("there is no directory").to_string();
-    assert!(
-        text.contains("missing") && text.contains("create it"),
-        "{text}"
-    );
+    assert!(text.contains("missing") && text.contains("create it"), "{text}");
 }
 
 /// Fails once, and says stop so that the loop does not wait to try again.
@@ -275,10 +256,7 @@ fn what_a_sink_cannot_write_stays_in_the_channel_in_its_order() {
     let channel = channel();
     put(&channel, &["a", "b", "c"]);
     let signals = Signals::default();
-    let mut sink = FailsOnce {
-        signals: signals.clone(),
-        seen: Vec::new(),
-    };
+    let mut sink = FailsOnce { signals: signals.clone(), seen: Vec::new() };
     runner::run(&mut sink, &channel, 2, &signals).expect("a failed write is no end");
     assert_eq!(sink.seen, [2]);
     assert_eq!(channel.stats().in_flight, 0);

@@ -1,10 +1,8 @@
 //! The taildir source, by what it leaves in its channel. Named after Flume's tests of it, and after the
 //! complaints about it.
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests make and change the files that are followed"
-)]
+#![allow(clippy::disallowed_methods, reason = "tests make and change the files that are followed")]
 
+#[path = "support/agent.rs"]
 mod support;
 
 use std::fs::{self, File};
@@ -17,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use flumen::source::taildir::{FileGroup, TaildirOptions};
 use flumen::source::{Source, SourceError, Taildir};
 use flumen::{Channel, ChannelOptions, MemoryChannel, Shutdown};
-use support::{append, bodies, channel, drain, read, rename, run, tail};
+use support::{append, bodies, channel, drain, eventually, read, rename, run, tail};
 use tempfile::{TempDir, tempdir};
 
 /// Longer than anything takes; reached only by a test that fails.
@@ -30,8 +28,7 @@ fn dir() -> TempDir {
 fn set_modified(path: &Path, seconds: u64) {
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
     let file = File::options().append(true).open(path);
-    file.and_then(|file| file.set_modified(time))
-        .expect("the test's directory is writable");
+    file.and_then(|file| file.set_modified(time)).expect("the test's directory is writable");
 }
 
 /// A source that runs on while the test changes its files.
@@ -151,17 +148,14 @@ fn a_stop_at_every_event_loses_and_doubles_nothing() {
             append(&dir.path().join(file), &lines.concat());
             set_modified(&dir.path().join(file), u64::from(file.as_bytes()[0]));
         }
-        let options = ChannelOptions::new()
-            .capacity_events(delivered)
-            .put_wait(Duration::from_millis(20));
+        let options =
+            ChannelOptions::new().capacity_events(delivered).put_wait(Duration::from_millis(20));
         let channel = MemoryChannel::open(options).expect("the options are good");
         let channel: Arc<dyn Channel> = Arc::new(channel);
         let mut options = tail(dir.path(), ".*");
         options.batch_size = 5;
         let live = Live::start(options.clone(), &channel);
-        while channel.stats().events < delivered {
-            thread::yield_now();
-        }
+        eventually(|| channel.stats().events == delivered);
         let mut lines = live.stop();
         assert_eq!(lines.len() as u64, delivered);
         options.batch_size = 3;
@@ -297,10 +291,8 @@ fn the_byte_offset_header_says_where_a_line_begins() {
     options.byte_offset_header = true;
     append(&dir.path().join("log"), "a\nbcd\r\n\ne\n");
     run(&options, &channel).expect("the source does not fail");
-    let offsets: Vec<String> = drain(&*channel)
-        .iter()
-        .map(|event| event.headers["byteoffset"].clone())
-        .collect();
+    let offsets: Vec<String> =
+        drain(&*channel).iter().map(|event| event.headers["byteoffset"].clone()).collect();
     assert_eq!(offsets, ["0", "2", "7", "8"]);
 }
 
@@ -389,18 +381,12 @@ fn files_found_together_are_read_in_the_order_of_their_last_change() {
 fn a_batch_count_lets_other_files_have_their_turn() {
     let (dir, channel) = (dir(), channel());
     for (name, time) in [("a", 1), ("b", 2)] {
-        append(
-            &dir.path().join(name),
-            &format!("{name}1\n{name}2\n{name}3\n"),
-        );
+        append(&dir.path().join(name), &format!("{name}1\n{name}2\n{name}3\n"));
         set_modified(&dir.path().join(name), time);
     }
     let mut options = tail(dir.path(), ".*");
     (options.batch_size, options.max_batch_count) = (1, 2);
-    assert_eq!(
-        read(&options, &channel),
-        ["a1", "a2", "b1", "b2", "a3", "b3"]
-    );
+    assert_eq!(read(&options, &channel), ["a1", "a2", "b1", "b2", "a3", "b3"]);
 }
 
 #[test]
@@ -408,10 +394,7 @@ fn a_line_longer_than_the_limit_is_cut_and_nothing_of_it_is_lost() {
     let (dir, channel) = (dir(), channel());
     let mut options = tail(dir.path(), "log");
     options.line_max = 10;
-    append(
-        &dir.path().join("log"),
-        "0123456789\n0123456789abc\n\nxy\r\n",
-    );
+    append(&dir.path().join("log"), "0123456789\n0123456789abc\n\nxy\r\n");
     let lines = read(&options, &channel);
     assert_eq!(lines, ["0123456789", "0123456789", "abc", "", "xy"]);
 }
@@ -429,10 +412,7 @@ fn an_event_that_can_never_fit_is_an_error_and_not_an_endless_loop() {
     let dir = dir();
     let channel = MemoryChannel::open(ChannelOptions::new().capacity_bytes(50));
     let channel: Arc<dyn Channel> = Arc::new(channel.expect("the options are good"));
-    append(
-        &dir.path().join("log"),
-        &format!("a\n{}\n", "x".repeat(100)),
-    );
+    append(&dir.path().join("log"), &format!("a\n{}\n", "x".repeat(100)));
     let error = run(&tail(dir.path(), "log"), &channel);
     assert!(matches!(error, Err(SourceError::TooLarge { size: 108 })));
 }
@@ -593,4 +573,37 @@ fn a_running_source_follows_many_rotations_in_order() {
         found.extend(live.stop());
         assert_eq!(found, expected, "pattern {pattern}");
     }
+}
+
+/// A writer that rotates at full speed beside a source that is stopped and started all the time.
+#[test]
+fn restarts_beside_a_busy_writer_keep_every_line_once_and_in_order() {
+    const LINES: usize = 4000;
+    let (dir, channel) = (dir(), channel());
+    let log = dir.path().join("log");
+    let writer = {
+        let (log, dir) = (log.clone(), dir.path().to_path_buf());
+        thread::spawn(move || {
+            for line in 0..LINES {
+                append(&log, &format!("{line}\n"));
+                if line % 37 == 36 {
+                    rename(&log, &dir.join(format!("log.{}", 1_700_000_000 + line)));
+                }
+            }
+        })
+    };
+    let mut options = tail(dir.path(), "log.*");
+    options.batch_size = 10;
+    options.idle_timeout = Duration::from_millis(1);
+    let mut found = Vec::new();
+    while found.len() < LINES {
+        let live = Live::start(options.clone(), &channel);
+        let lines = live.lines(1);
+        assert!(!lines.is_empty(), "no news after {}", found.len());
+        found.extend(lines);
+        found.extend(live.stop());
+    }
+    writer.join().expect("the writer does not panic");
+    let expected: Vec<String> = (0..LINES).map(|line| line.to_string()).collect();
+    assert_eq!(found, expected);
 }

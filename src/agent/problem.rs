@@ -17,12 +17,7 @@ pub(super) struct Problem {
 
 impl Problem {
     pub(super) fn new(span: Range<usize>, title: impl Into<String>) -> Problem {
-        Problem {
-            span: Some(span),
-            title: title.into(),
-            label: String::new(),
-            cure: String::new(),
-        }
+        Problem { span: Some(span), title: title.into(), label: String::new(), cure: String::new() }
     }
 
     pub(super) fn label(mut self, label: impl Into<String>) -> Problem {
@@ -36,8 +31,8 @@ impl Problem {
     }
 }
 
-/// Everything that is wrong with a configuration; nothing was started. Each mistake is shown with its line,
-/// its column and a cure.
+/// Everything that is wrong with a configuration; nothing was started. Each mistake is shown with
+/// its line, its column and a cure.
 #[derive(Clone, Debug)]
 pub struct ConfigError {
     path: String,
@@ -48,11 +43,7 @@ pub struct ConfigError {
 impl ConfigError {
     pub(super) fn new(path: &str, text: &str, mut problems: Vec<Problem>) -> ConfigError {
         problems.sort_by_key(|problem| problem.span.as_ref().map(|span| span.start));
-        ConfigError {
-            path: path.to_string(),
-            text: text.to_string(),
-            problems,
-        }
+        ConfigError { path: path.to_string(), text: text.to_string(), problems }
     }
 
     /// How many mistakes there are; at least one.
@@ -66,23 +57,18 @@ impl ConfigError {
             true => Renderer::styled(),
             false => Renderer::plain(),
         };
-        let shown: Vec<String> = self
-            .problems
-            .iter()
-            .map(|problem| self.render_one(problem, &renderer))
-            .collect();
+        let shown: Vec<String> =
+            self.problems.iter().map(|problem| self.render_one(problem, &renderer)).collect();
         shown.join("\n\n")
     }
 
     fn render_one(&self, problem: &Problem, renderer: &Renderer) -> String {
         let mut group =
-            Level::ERROR
-                .primary_title(&problem.title)
-                .elements(problem.span.clone().map(|span| {
-                    Snippet::source(&self.text)
-                        .path(&self.path)
-                        .annotation(AnnotationKind::Primary.span(span).label(&problem.label))
-                }));
+            Level::ERROR.primary_title(&problem.title).elements(problem.span.clone().map(|span| {
+                Snippet::source(&self.text)
+                    .path(&self.path)
+                    .annotation(AnnotationKind::Primary.span(span).label(&problem.label))
+            }));
         if !problem.cure.is_empty() {
             group = group.element(Level::HELP.message(&problem.cure));
         }
@@ -98,7 +84,8 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// The candidate that `word` is most likely a misspelling of: at most a third of its letters are wrong.
+/// The candidate that `word` is most likely a misspelling of: at most a third of its letters are
+/// wrong.
 pub(super) fn did_you_mean<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
@@ -111,8 +98,8 @@ pub(super) fn did_you_mean<'a>(
         .map(|(_, candidate)| candidate)
 }
 
-/// Letters to insert, delete, change or swap with their neighbour to turn one word into the other, whatever
-/// the case.
+/// Letters to insert, delete, change or swap with their neighbour to turn one word into the other,
+/// whatever the case.
 fn distance(left: &str, right: &str) -> usize {
     let left: Vec<char> = left.to_lowercase().chars().collect();
     let right: Vec<char> = right.to_lowercase().chars().collect();
@@ -120,9 +107,8 @@ fn distance(left: &str, right: &str) -> usize {
     for (i, l) in left.iter().enumerate() {
         let mut row = vec![i + 1];
         for (j, r) in right.iter().enumerate() {
-            let mut best = (rows[i][j] + usize::from(l != r))
-                .min(rows[i][j + 1] + 1)
-                .min(row[j] + 1);
+            let mut best =
+                (rows[i][j] + usize::from(l != r)).min(rows[i][j + 1] + 1).min(row[j] + 1);
             if i > 0 && j > 0 && *l == right[j - 1] && left[i - 1] == *r {
                 best = best.min(rows[i - 1][j - 1] + 1);
             }

@@ -10,8 +10,8 @@ pub(super) struct Property {
     pub(super) key: String,
     pub(super) key_span: Range<usize>,
     pub(super) value: String,
-    /// For each byte of the value, and for its end, where in the text it comes from: escapes and continued
-    /// lines make the two differ.
+    /// For each byte of the value, and for its end, where in the text it comes from: escapes and
+    /// continued lines make the two differ.
     origins: Vec<usize>,
 }
 
@@ -32,28 +32,18 @@ impl Property {
             let start = word.as_ptr() as usize - base;
             self.part_span(start..start + word.len())
         };
-        self.value
-            .split_whitespace()
-            .map(|word| (word, place(word)))
-            .collect()
+        self.value.split_whitespace().map(|word| (word, place(word))).collect()
     }
 }
 
-/// Reads properties as Java does: comments with `#` and `!`, separators `=`, `:` and white space, lines
-/// continued with a backslash, escapes; but in UTF-8, and a key that comes twice is a mistake, not the
-/// silent loss of its first value.
+/// Reads properties as Java does: comments with `#` and `!`, separators `=`, `:` and white space,
+/// lines continued with a backslash, escapes; but in UTF-8, and a key that comes twice is a
+/// mistake, not the silent loss of its first value.
 pub(super) fn parse(text: &str, problems: &mut Vec<Problem>) -> Vec<Property> {
-    let mut reader = Reader {
-        text,
-        at: 0,
-        problems,
-    };
+    let mut reader = Reader { text, at: 0, problems };
     let mut properties: Vec<Property> = Vec::new();
     while let Some(property) = reader.property() {
-        match properties
-            .iter()
-            .find(|earlier| earlier.key == property.key)
-        {
+        match properties.iter().find(|earlier| earlier.key == property.key) {
             None => properties.push(property),
             Some(earlier) => {
                 let line = 1 + text[..earlier.key_span.start].matches('\n').count();
@@ -104,10 +94,7 @@ impl Reader<'_> {
             key_end = self.at;
         }
         self.skip_blanks();
-        if let Some(unit) = self
-            .peek()
-            .filter(|unit| !unit.escaped && is_separator(unit.char))
-        {
+        if let Some(unit) = self.peek().filter(|unit| !unit.escaped && is_separator(unit.char)) {
             self.at = unit.end;
             self.skip_blanks();
         }
@@ -119,12 +106,7 @@ impl Reader<'_> {
             self.at = unit.end;
         }
         origins.push(self.at);
-        Some(Property {
-            key,
-            key_span: start..key_end,
-            value,
-            origins,
-        })
+        Some(Property { key, key_span: start..key_end, value, origins })
     }
 
     fn rest(&self) -> &str {
@@ -136,10 +118,7 @@ impl Reader<'_> {
     }
 
     fn skip_blanks(&mut self) {
-        while let Some(unit) = self
-            .peek()
-            .filter(|unit| !unit.escaped && is_blank(unit.char))
-        {
+        while let Some(unit) = self.peek().filter(|unit| !unit.escaped && is_blank(unit.char)) {
             self.at = unit.end;
         }
     }
@@ -148,11 +127,8 @@ impl Reader<'_> {
     fn peek(&mut self) -> Option<Unit> {
         loop {
             let mut chars = self.rest().chars();
-            let plain = |char: char, at: usize| Unit {
-                char,
-                escaped: false,
-                end: at + char.len_utf8(),
-            };
+            let plain =
+                |char: char, at: usize| Unit { char, escaped: false, end: at + char.len_utf8() };
             match (chars.next()?, chars.next()) {
                 ('\n' | '\r', _) => return None,
                 ('\\', None) => {
@@ -167,13 +143,7 @@ impl Reader<'_> {
                 ('\\', Some('u')) => return Some(self.unicode()),
                 ('\\', Some(char)) => {
                     return Some(Unit {
-                        char: match char {
-                            't' => '\t',
-                            'n' => '\n',
-                            'r' => '\r',
-                            'f' => '\x0c',
-                            other => other,
-                        },
+                        char: unescape(char),
                         escaped: true,
                         end: self.at + 1 + char.len_utf8(),
                     });
@@ -213,11 +183,18 @@ impl Reader<'_> {
         if !self.problems.contains(&problem) {
             self.problems.push(problem);
         }
-        Unit {
-            char: char::REPLACEMENT_CHARACTER,
-            escaped,
-            end,
-        }
+        Unit { char: char::REPLACEMENT_CHARACTER, escaped, end }
+    }
+}
+
+/// What a backslash and `char` stand for.
+fn unescape(char: char) -> char {
+    match char {
+        't' => '\t',
+        'n' => '\n',
+        'r' => '\r',
+        'f' => '\x0c',
+        other => other,
     }
 }
 
@@ -240,10 +217,7 @@ mod tests {
         let mut problems = Vec::new();
         let properties = parse(text, &mut problems);
         assert_eq!(problems, []);
-        properties
-            .into_iter()
-            .map(|property| (property.key, property.value))
-            .collect()
+        properties.into_iter().map(|property| (property.key, property.value)).collect()
     }
 
     fn pair(key: &str, value: &str) -> (String, String) {
@@ -252,15 +226,7 @@ mod tests {
 
     #[test]
     fn separators_are_equals_colon_and_white_space() {
-        for text in [
-            "a=b",
-            "a:b",
-            "a b",
-            "a = b",
-            "  a\t: b",
-            "a\x0cb",
-            "a  =b\r\n",
-        ] {
+        for text in ["a=b", "a:b", "a b", "a = b", "  a\t: b", "a\x0cb", "a  =b\r\n"] {
             assert_eq!(pairs(text), [pair("a", "b")], "{text:?}");
         }
         assert_eq!(pairs("a==b"), [pair("a", "=b")]);
@@ -276,29 +242,21 @@ mod tests {
     #[test]
     fn a_backslash_at_the_end_continues_the_line() {
         assert_eq!(pairs("a = b\\\n    c\\\r\n\td"), [pair("a", "bcd")]);
-        assert_eq!(
-            pairs("a\\\n b=c\\\\\nd=e"),
-            [pair("ab", "c\\"), pair("d", "e")]
-        );
+        assert_eq!(pairs("a\\\n b=c\\\\\nd=e"), [pair("ab", "c\\"), pair("d", "e")]);
         assert_eq!(pairs("a=b\\"), [pair("a", "b")]);
     }
 
     #[test]
     fn escapes_are_resolved() {
-        assert_eq!(
-            pairs(r"a\=b\:c\ d=\t\n\q\u00e4\uD83D\uDE00"),
-            [pair("a=b:c d", "\t\nqä😀")]
-        );
+        assert_eq!(pairs(r"a\=b\:c\ d=\t\n\q\u00e4\uD83D\uDE00"), [pair("a=b:c d", "\t\nqä😀")]);
     }
 
     #[test]
     fn a_bad_escape_and_a_key_that_comes_twice_are_reported() {
         let mut problems = Vec::new();
         parse("a=\\u12\nb=\\uD800x\na=2", &mut problems);
-        let found: Vec<_> = problems
-            .iter()
-            .map(|problem| (problem.span.clone(), problem.label.as_str()))
-            .collect();
+        let found: Vec<_> =
+            problems.iter().map(|problem| (problem.span.clone(), problem.label.as_str())).collect();
         assert_eq!(
             found,
             [

@@ -25,8 +25,8 @@ pub struct RunOptions {
     pub until_idle: bool,
 }
 
-/// Why an agent has ended before it was told to. Events are where they were: in the channel, or not yet
-/// acknowledged to where they come from.
+/// Why an agent has ended before it was told to. Events are where they were: in the channel, or not
+/// yet acknowledged to where they come from.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum AgentError {
@@ -35,7 +35,7 @@ pub enum AgentError {
         /// The channel's name.
         channel: String,
         /// Why.
-        error: OpenError,
+        error: Box<OpenError>,
     },
     /// A channel has stopped itself after a failed write or sync; only a new process recovers.
     ChannelStopped {
@@ -56,9 +56,10 @@ pub enum AgentError {
         /// Its name.
         sink: String,
         /// Why.
-        error: SinkError,
+        error: Box<SinkError>,
     },
-    /// A component's thread could not be started or has panicked: a defect, or a system out of resources.
+    /// A component's thread could not be started or has panicked: a defect, or a system out of
+    /// resources.
     Thread {
         /// The component's name.
         component: String,
@@ -84,19 +85,21 @@ impl fmt::Display for AgentError {
 impl std::error::Error for AgentError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            AgentError::Open { error, .. } => Some(error),
+            AgentError::Open { error, .. } => Some(&**error),
             AgentError::ChannelStopped { error, .. } => Some(error),
             AgentError::Source { error, .. } => Some(error),
-            AgentError::Sink { error, .. } => Some(error),
+            AgentError::Sink { error, .. } => Some(&**error),
             AgentError::Thread { .. } => None,
         }
     }
 }
 
-/// Runs the agent until `shutdown` says stop, a component fails, or, if so asked, nothing is left to do.
+/// Runs the agent until `shutdown` says stop, a component fails, or, if so asked, nothing is left
+/// to do.
 ///
-/// On a stop the sources end first, then each sink writes and commits the batch it has in hand, then the
-/// channels are closed. The first failure of a component stops all the others the same way and is returned.
+/// On a stop the sources end first, then each sink writes and commits the batch it has in hand,
+/// then the channels are closed. The first failure of a component stops all the others the same way
+/// and is returned.
 pub fn run(config: Config, options: RunOptions, shutdown: &Shutdown) -> Result<(), AgentError> {
     for note in &config.notes {
         tracing::info!("{note}");
@@ -121,7 +124,7 @@ fn open(configs: &[ChannelConfig]) -> Result<Channels, AgentError> {
         };
         let channel = opened.map_err(|error| AgentError::Open {
             channel: config.name.clone(),
-            error,
+            error: Box::new(error),
         })?;
         channels.insert(config.name.clone(), channel);
     }
@@ -132,10 +135,7 @@ fn close(channels: &Channels) -> Result<(), AgentError> {
     let mut result = Ok(());
     for (name, channel) in channels {
         if let Err(CloseError::Stopped(error)) = channel.close() {
-            result = result.and(Err(AgentError::ChannelStopped {
-                channel: name.clone(),
-                error,
-            }));
+            result = result.and(Err(AgentError::ChannelStopped { channel: name.clone(), error }));
         }
     }
     result
@@ -253,11 +253,8 @@ impl<'a> Running<'a> {
         self.spawn(name.clone(), false, move || {
             let batch_size = config.batch_size as usize;
             runner::run(&mut *sink, &channel, batch_size, &signals).map_err(|error| match error {
-                SinkError::Stopped(error) => AgentError::ChannelStopped {
-                    channel: from,
-                    error,
-                },
-                error => AgentError::Sink { sink: name, error },
+                SinkError::Stopped(error) => AgentError::ChannelStopped { channel: from, error },
+                error => AgentError::Sink { sink: name, error: Box::new(error) },
             })
         });
     }
@@ -275,10 +272,7 @@ impl<'a> Running<'a> {
         self.spawn(name.clone(), true, move || {
             source.run(channel, shutdown).map_err(|error| match error {
                 SourceError::Stopped(error) => AgentError::ChannelStopped { channel: to, error },
-                error => AgentError::Source {
-                    source: name,
-                    error,
-                },
+                error => AgentError::Source { source: name, error },
             })
         });
     }
@@ -305,10 +299,7 @@ impl<'a> Running<'a> {
             Ok(thread) => self.threads.push(thread),
             Err(error) => {
                 let problem = format!("its thread cannot be started: {error}");
-                let result = Err(AgentError::Thread {
-                    component: name,
-                    problem,
-                });
+                let result = Err(AgentError::Thread { component: name, problem });
                 let _ = self.end.send(Ended { is_source, result });
             }
         }

@@ -33,11 +33,7 @@ impl fmt::Display for Corruption {
         match &self.sequences {
             Some(range) if range.start == range.end => Ok(()),
             Some(range) if range.end == u64::MAX => {
-                write!(
-                    f,
-                    " (events from sequence {} on are concerned)",
-                    range.start
-                )
+                write!(f, " (events from sequence {} on are concerned)", range.start)
             }
             Some(range) => {
                 write!(f, " (events {}..{} are concerned)", range.start, range.end)
@@ -195,10 +191,7 @@ impl fmt::Display for PutError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             PutError::Full(_) => {
-                write!(
-                    f,
-                    "the channel is full; take events from it or raise its capacity"
-                )
+                write!(f, "the channel is full; take events from it or raise its capacity")
             }
             PutError::TransactionFull(_) => {
                 write!(f, "the transaction is full; commit it and begin another")

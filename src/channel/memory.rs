@@ -16,8 +16,8 @@ use crate::sync::{Mutex, lock};
 
 /// A channel in memory: fast, bounded, and empty after every start. Clones share it.
 ///
-/// Of the options those about disks have no effect. Cursors live as long as the events: until the process
-/// ends.
+/// Of the options those about disks have no effect. Cursors live as long as the events: until the
+/// process ends.
 ///
 /// ```
 /// use flumen::{Channel, ChannelOptions, Event, MemoryChannel};
@@ -67,15 +67,8 @@ impl MemoryChannel {
     pub fn open(options: ChannelOptions) -> Result<MemoryChannel, OpenError> {
         options.validate()?;
         let room = Room::new(options.capacity_events, options.capacity_bytes, 0, 0);
-        let inner = Inner {
-            options,
-            room,
-            news: Signal::new(),
-            state: Mutex::default(),
-        };
-        Ok(MemoryChannel {
-            inner: Arc::new(inner),
-        })
+        let inner = Inner { options, room, news: Signal::new(), state: Mutex::default() };
+        Ok(MemoryChannel { inner: Arc::new(inner) })
     }
 }
 
@@ -108,11 +101,7 @@ impl Channel for MemoryChannel {
             events: (state.queue.len() + state.returned.len() + state.lent.len()) as u64,
             bytes: state.bytes,
             in_flight: state.lent.len() as u64,
-            oldest_sequence: returned
-                .into_iter()
-                .chain(lent)
-                .min()
-                .unwrap_or(state.next_take),
+            oldest_sequence: returned.into_iter().chain(lent).min().unwrap_or(state.next_take),
             next_sequence: state.next_take + state.queue.len() as u64,
             capacity_events: self.inner.options.capacity_events,
             capacity_bytes: self.inner.options.capacity_bytes,
@@ -163,6 +152,10 @@ impl Backend for Inner {
 
     fn reserve(&self, size: u64) -> Result<(), Refusal> {
         self.room.reserve(size, self.options.put_wait)
+    }
+
+    fn try_reserve(&self, size: u64) -> Result<(), Refusal> {
+        self.room.reserve(size, Duration::ZERO)
     }
 
     fn release(&self, events: u64, size: u64) {

@@ -198,31 +198,17 @@ impl ChannelOptions {
 
     pub(crate) fn validate(&self) -> Result<(), InvalidOption> {
         let checks: [(bool, &'static str, String); 8] = [
-            (
-                self.capacity_events >= 1,
-                "capacity_events",
-                "must be at least 1 event".into(),
-            ),
-            (
-                self.capacity_bytes >= 1,
-                "capacity_bytes",
-                "must be at least 1 byte".into(),
-            ),
+            (self.capacity_events >= 1, "capacity_events", "must be at least 1 event".into()),
+            (self.capacity_bytes >= 1, "capacity_bytes", "must be at least 1 byte".into()),
             (
                 (1..=TRANSACTION_EVENTS_MAX).contains(&self.transaction_events),
                 "transaction_events",
-                format!(
-                    "{} is not within 1..={TRANSACTION_EVENTS_MAX}",
-                    self.transaction_events
-                ),
+                format!("{} is not within 1..={TRANSACTION_EVENTS_MAX}", self.transaction_events),
             ),
             (
                 (1..=TRANSACTION_BYTES_MAX).contains(&self.transaction_bytes),
                 "transaction_bytes",
-                format!(
-                    "{} is not within 1..={TRANSACTION_BYTES_MAX}",
-                    self.transaction_bytes
-                ),
+                format!("{} is not within 1..={TRANSACTION_BYTES_MAX}", self.transaction_bytes),
             ),
             (
                 (SEGMENT_SIZE_MIN..=SEGMENT_SIZE_MAX).contains(&self.segment_size),

@@ -8,9 +8,9 @@ use crate::sync::{Condvar, Mutex, lock, wait_timeout_while};
 
 /// Room for events, counted in events and in bytes.
 ///
-/// Room is reserved one event at a time, before it is known whether its transaction commits, and released
-/// when the put rolls back or when the take of the event commits. So what is used is never less than what
-/// the channel holds, and a commit can never fail for want of room.
+/// Room is reserved one event at a time, before it is known whether its transaction commits, and
+/// released when the put rolls back or when the take of the event commits. So what is used is never
+/// less than what the channel holds, and a commit can never fail for want of room.
 pub(crate) struct Room {
     state: Mutex<State>,
     freed: Condvar,
@@ -30,8 +30,8 @@ enum End {
 }
 
 impl Room {
-    /// Room of which some is used already. That may be more than the capacity, when an opening lowered it:
-    /// then puts wait until takes have brought the depth below it.
+    /// Room of which some is used already. That may be more than the capacity, when an opening
+    /// lowered it: then puts wait until takes have brought the depth below it.
     pub(crate) fn new(
         capacity_events: u64,
         capacity_bytes: u64,
@@ -39,11 +39,7 @@ impl Room {
         used_bytes: u64,
     ) -> Room {
         Room {
-            state: Mutex::new(State {
-                used_events,
-                used_bytes,
-                end: None,
-            }),
+            state: Mutex::new(State { used_events, used_bytes, end: None }),
             freed: Condvar::new(),
             capacity_events,
             capacity_bytes,
@@ -70,8 +66,8 @@ impl Room {
         }
     }
 
-    /// Gives room back and wakes those who wait for it. All of them: the first to wake may be the one whose
-    /// event is too large for what came free.
+    /// Gives room back and wakes those who wait for it. All of them: the first to wake may be the
+    /// one whose event is too large for what came free.
     pub(crate) fn release(&self, events: u64, size: u64) {
         let mut state = lock(&self.state);
         debug_assert!(events <= state.used_events && size <= state.used_bytes);
@@ -99,10 +95,7 @@ impl Room {
 
     fn fits(&self, state: &State, size: u64) -> bool {
         state.used_events < self.capacity_events
-            && state
-                .used_bytes
-                .checked_add(size)
-                .is_some_and(|bytes| bytes <= self.capacity_bytes)
+            && state.used_bytes.checked_add(size).is_some_and(|bytes| bytes <= self.capacity_bytes)
     }
 }
 
@@ -119,16 +112,10 @@ mod tests {
     fn events_and_bytes_both_limit() {
         let room = Room::new(2, 100, 0, 0);
         assert!(room.reserve(60, Duration::ZERO).is_ok());
-        assert!(matches!(
-            room.reserve(41, Duration::ZERO),
-            Err(Refusal::Full)
-        ));
+        assert!(matches!(room.reserve(41, Duration::ZERO), Err(Refusal::Full)));
         assert!(room.reserve(40, Duration::ZERO).is_ok());
         room.release(0, 100);
-        assert!(matches!(
-            room.reserve(1, Duration::ZERO),
-            Err(Refusal::Full)
-        ));
+        assert!(matches!(room.reserve(1, Duration::ZERO), Err(Refusal::Full)));
         room.release(1, 0);
         assert!(room.reserve(1, Duration::ZERO).is_ok());
     }
@@ -143,10 +130,7 @@ mod tests {
     fn a_depth_above_the_capacity_makes_puts_wait_until_it_is_below() {
         let room = Room::new(2, 100, 3, 150);
         room.release(1, 60);
-        assert!(matches!(
-            room.reserve(1, Duration::ZERO),
-            Err(Refusal::Full)
-        ));
+        assert!(matches!(room.reserve(1, Duration::ZERO), Err(Refusal::Full)));
         room.release(1, 60);
         assert!(room.reserve(1, Duration::ZERO).is_ok());
     }

@@ -6,8 +6,8 @@ use crate::sync::{Condvar, Mutex, lock, wait_timeout_while};
 
 /// A counter that only grows, and a way to sleep until it has grown.
 ///
-/// Who waits reads the counter *before* it looks at the state it waits for; so news that arrives between
-/// the look and the sleep ends the sleep at once.
+/// Who waits reads the counter *before* it looks at the state it waits for; so news that arrives
+/// between the look and the sleep ends the sleep at once.
 #[derive(Default)]
 pub(crate) struct Signal {
     count: Mutex<u64>,
@@ -38,11 +38,11 @@ impl Signal {
         *guard > count
     }
 
-    /// Sleeps until `ready` gives an answer or `timeout` is over. `ready` is asked without any lock held,
-    /// once at least and after each raise.
+    /// Sleeps until `ready` gives an answer or `timeout` is over. `ready` is asked without any lock
+    /// held, once at least and after each raise.
     #[allow(
         clippy::disallowed_methods,
-        reason = "a wait of several rounds needs a deadline; no outcome but its length depends on it"
+        reason = "a wait of several rounds needs a deadline; nothing else depends on it"
     )]
     pub(crate) fn wait_until<T>(
         &self,
@@ -94,9 +94,6 @@ mod tests {
     fn waiting_until_ends_with_an_answer_or_with_the_time() {
         let signal = Signal::new();
         assert_eq!(signal.wait_until(Duration::ZERO, || Some(1)), Some(1));
-        assert_eq!(
-            signal.wait_until(Duration::from_millis(1), || None::<u8>),
-            None
-        );
+        assert_eq!(signal.wait_until(Duration::from_millis(1), || None::<u8>), None);
     }
 }

@@ -56,6 +56,8 @@ pub(crate) trait Backend: Send + Sync {
     fn transaction_bytes(&self) -> u64;
     /// Reserves room for one event of `size` bytes, waiting as long as a put may.
     fn reserve(&self, size: u64) -> Result<(), Refusal>;
+    /// As [`reserve`](Self::reserve), without waiting.
+    fn try_reserve(&self, size: u64) -> Result<(), Refusal>;
     /// Gives reserved room back.
     fn release(&self, events: u64, size: u64);
     /// Commits; on any error the room stays reserved and the caller releases it.
@@ -78,15 +80,26 @@ pub struct PutTransaction {
 
 impl PutTransaction {
     pub(crate) fn new(backend: Arc<dyn Backend>) -> PutTransaction {
-        PutTransaction {
-            backend,
-            batch: PutBatch::default(),
-        }
+        PutTransaction { backend, batch: PutBatch::default() }
     }
 
     /// Adds an event, waiting for room when the channel is full. On an error the event is in the error and
     /// the transaction as it was.
     pub fn put(&mut self, event: Event) -> Result<(), PutError> {
+        self.put_with(event, |backend, size| backend.reserve(size))
+    }
+
+    /// As [`put`](Self::put), without waiting for room. For all but the first event of a transaction:
+    /// producers that each hold room for a part of theirs, and wait for the rest, wait for each other.
+    pub fn try_put(&mut self, event: Event) -> Result<(), PutError> {
+        self.put_with(event, |backend, size| backend.try_reserve(size))
+    }
+
+    fn put_with(
+        &mut self,
+        event: Event,
+        reserve: impl FnOnce(&dyn Backend, u64) -> Result<(), Refusal>,
+    ) -> Result<(), PutError> {
         let size = event.size();
         if size > EVENT_SIZE_MAX || size > self.backend.transaction_bytes() {
             return Err(PutError::TooLarge(event));
@@ -96,7 +109,7 @@ impl PutTransaction {
         {
             return Err(PutError::TransactionFull(event));
         }
-        match self.backend.reserve(size) {
+        match reserve(&*self.backend, size) {
             Ok(()) => {
                 self.batch.size += size;
                 self.batch.events.push(event);
@@ -151,8 +164,7 @@ impl PutTransaction {
 impl Drop for PutTransaction {
     fn drop(&mut self) {
         if !self.batch.events.is_empty() {
-            self.backend
-                .release(self.batch.events.len() as u64, self.batch.size);
+            self.backend.release(self.batch.events.len() as u64, self.batch.size);
         }
     }
 }
@@ -167,10 +179,7 @@ pub struct TakeTransaction {
 
 impl TakeTransaction {
     pub(crate) fn new(backend: Arc<dyn Backend>) -> TakeTransaction {
-        TakeTransaction {
-            backend,
-            batch: TakeBatch::default(),
-        }
+        TakeTransaction { backend, batch: TakeBatch::default() }
     }
 
     /// Takes the next event; `None` when there is none at the moment. Never waits for one: see
@@ -227,8 +236,7 @@ impl TakeTransaction {
 impl Drop for TakeTransaction {
     fn drop(&mut self) {
         if !self.batch.taken.is_empty() {
-            self.backend
-                .give_back(std::mem::take(&mut self.batch.taken));
+            self.backend.give_back(std::mem::take(&mut self.batch.taken));
         }
     }
 }

@@ -52,18 +52,14 @@ pub(crate) fn run(args: &AgentArgs) -> Result<Exit, Failure> {
     })?;
     let shutdown = Shutdown::new();
     signals::stop_on_signal(shutdown.clone())?;
-    let options = RunOptions {
-        until_idle: args.until_idle,
-    };
+    let options = RunOptions { until_idle: args.until_idle };
     agent::run(config, options, &shutdown).map_err(failure)?;
     Ok(Exit::Done)
 }
 
 fn read(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    let size = File::open(path)?
-        .take(FILE_MAX + 1)
-        .read_to_string(&mut text)?;
+    let size = File::open(path)?.take(FILE_MAX + 1).read_to_string(&mut text)?;
     if size as u64 > FILE_MAX {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
@@ -74,7 +70,7 @@ fn read(path: &Path) -> io::Result<String> {
 fn failure(error: AgentError) -> Failure {
     let text = error.to_string();
     let exit = match error {
-        AgentError::Open { error, .. } => Failure::from(error).exit,
+        AgentError::Open { error, .. } => Failure::from(*error).exit,
         AgentError::ChannelStopped { .. } => Exit::Stopped,
         _ => Exit::Io,
     };

@@ -28,9 +28,7 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     let number: u64 = number
         .parse()
         .map_err(|_| "a size is a number and K, M, G or T, such as 64K".to_string())?;
-    number
-        .checked_mul(1 << shift)
-        .ok_or_else(|| "the size does not fit 64 bits".into())
+    number.checked_mul(1 << shift).ok_or_else(|| "the size does not fit 64 bits".into())
 }
 
 /// A size of at least one byte.
@@ -96,9 +94,7 @@ pub(crate) fn ack_durability(text: &str) -> Result<AckDurability, String> {
 fn interval(ms: &str) -> Result<Duration, String> {
     match ms.parse() {
         Ok(ms) if (1..=INTERVAL_MS_MAX).contains(&ms) => Ok(Duration::from_millis(ms)),
-        _ => Err(format!(
-            "an interval has 1 to {INTERVAL_MS_MAX} milliseconds"
-        )),
+        _ => Err(format!("an interval has 1 to {INTERVAL_MS_MAX} milliseconds")),
     }
 }
 
@@ -115,16 +111,7 @@ mod tests {
         assert_eq!(size("64KiB"), Ok(65536));
         assert_eq!(size("1M"), Ok(1 << 20));
         assert_eq!(size("2 GiB"), Ok(2 << 30));
-        for wrong in [
-            "",
-            "K",
-            "-1",
-            "1.5M",
-            "64KB",
-            "1X",
-            "18446744073709551616",
-            "17000000T",
-        ] {
+        for wrong in ["", "K", "-1", "1.5M", "64KB", "1X", "18446744073709551616", "17000000T"] {
             assert!(size(wrong).is_err(), "{wrong}");
         }
     }
@@ -162,18 +149,8 @@ mod tests {
         assert_eq!(durability("sync"), Ok(Durability::Sync));
         assert_eq!(durability("os"), Ok(Durability::Os));
         let interval = Duration::from_millis(50);
-        assert_eq!(
-            durability("interval=50"),
-            Ok(Durability::Interval(interval))
-        );
-        for wrong in [
-            "",
-            "interval",
-            "interval=0",
-            "interval=x",
-            "lazy=5",
-            "interval=9999999",
-        ] {
+        assert_eq!(durability("interval=50"), Ok(Durability::Interval(interval)));
+        for wrong in ["", "interval", "interval=0", "interval=x", "lazy=5", "interval=9999999"] {
             assert!(durability(wrong).is_err(), "{wrong}");
         }
         assert_eq!(ack_durability("sync"), Ok(AckDurability::Sync));

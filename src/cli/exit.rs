@@ -58,10 +58,7 @@ pub(crate) struct Failure {
 impl Failure {
     /// A failure with this code and text.
     pub(crate) fn new(exit: Exit, text: impl Into<String>) -> Failure {
-        Failure {
-            exit,
-            text: text.into(),
-        }
+        Failure { exit, text: text.into() }
     }
 
     /// The operating system refused to do what `what` says.
@@ -145,10 +142,7 @@ mod tests {
     #[test]
     fn each_error_has_its_code() {
         let path = String::from("queue");
-        let nothing = OpenError::NotAChannel {
-            path: path.clone(),
-            reason: "empty".into(),
-        };
+        let nothing = OpenError::NotAChannel { path: path.clone(), reason: "empty".into() };
         assert_eq!(Failure::from(nothing).exit, Exit::Usage);
         let in_use = OpenError::InUse { path, owner: None };
         assert_eq!(Failure::from(in_use).exit, Exit::Io);

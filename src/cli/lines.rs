@@ -26,10 +26,7 @@ impl fmt::Display for LineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LineError::TooLong { line, limit } => {
-                write!(
-                    f,
-                    "line {line} is longer than an event may be, {limit} bytes"
-                )
+                write!(f, "line {line} is longer than an event may be, {limit} bytes")
             }
             LineError::Read(error) => write!(f, "cannot read stdin: {error}"),
         }
@@ -80,9 +77,7 @@ impl<R: Read> Lines<R> {
         }
         let start = self.cut;
         let rest = &self.block[start..];
-        let length = (&mut &*rest)
-            .skip_until(b'\n')
-            .expect("reading from memory cannot fail");
+        let length = (&mut &*rest).skip_until(b'\n').expect("reading from memory cannot fail");
         let newline = usize::from(rest[length - 1] == b'\n');
         if length - newline > self.limit {
             return Err(self.too_long());
@@ -152,10 +147,7 @@ impl<R: Read> Lines<R> {
     }
 
     fn too_long(&self) -> LineError {
-        LineError::TooLong {
-            line: self.count + 1,
-            limit: self.limit,
-        }
+        LineError::TooLong { line: self.count + 1, limit: self.limit }
     }
 }
 
@@ -234,10 +226,7 @@ mod tests {
             }
         }
         let mut lines = Lines::new(io::repeat(b'x'), 3 * BLOCK);
-        assert!(matches!(
-            lines.next(1),
-            Err(LineError::TooLong { line: 1, .. })
-        ));
+        assert!(matches!(lines.next(1), Err(LineError::TooLong { line: 1, .. })));
         assert!(lines.buffer.len() <= 4 * BLOCK);
     }
 

@@ -77,11 +77,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
 
 /// Sends the log of the sources, sinks and channels to stderr, where it cannot mix with data.
 pub(crate) fn start_log(arguments: &Arguments) {
-    let level = if arguments.verbose {
-        tracing::Level::DEBUG
-    } else {
-        tracing::Level::INFO
-    };
+    let level = if arguments.verbose { tracing::Level::DEBUG } else { tracing::Level::INFO };
     tracing_subscriber::fmt()
         .with_max_level(level)
         .with_ansi(std::io::stderr().is_terminal())

@@ -50,8 +50,7 @@ impl Progress {
     pub(crate) fn events(&mut self, done: &str, events: u64, bytes: u64) {
         if self.is_shown() {
             let (events, bytes) = (report::thousands(events), report::bytes(bytes));
-            self.bar
-                .set_message(format!("{events} events {done}, {bytes}"));
+            self.bar.set_message(format!("{events} events {done}, {bytes}"));
             self.bar.tick();
         }
     }

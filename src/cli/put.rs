@@ -62,8 +62,7 @@ pub(crate) struct PutArgs {
 impl PutArgs {
     /// Events to a transaction. One that the channel cannot hold at all would wait for room in vain.
     fn batch(&self) -> usize {
-        self.capacity
-            .map_or(self.batch, |most| most.min(self.batch)) as usize
+        self.capacity.map_or(self.batch, |most| most.min(self.batch)) as usize
     }
 
     /// What stderr says after an error, beside the error.
@@ -200,9 +199,7 @@ impl<W: Write> Put<'_, W> {
             if events == 0 {
                 return Ok(());
             }
-            transaction
-                .commit()
-                .map_err(|error| PutFailure::Commit(events, error))?;
+            transaction.commit().map_err(|error| PutFailure::Commit(events, error))?;
             self.durable += events as u64;
             self.bytes += bytes;
             self.acknowledge().map_err(PutFailure::Ack)?;
@@ -221,10 +218,7 @@ impl<W: Write> Put<'_, W> {
             return Ok(carried.take());
         }
         let line = lines.next(self.batch - have).map_err(PutFailure::Line)?;
-        Ok(line.map(|body| Event {
-            headers: self.headers.clone(),
-            body,
-        }))
+        Ok(line.map(|body| Event { headers: self.headers.clone(), body }))
     }
 
     fn acknowledge(&mut self) -> io::Result<()> {
@@ -319,10 +313,7 @@ mod tests {
         let (outcome, _, durable) = put(&channel, 3, &input);
         let failure = Failure::from(outcome.expect_err("the line is too long"));
         assert_eq!(failure.exit, Exit::Usage);
-        assert!(
-            failure.to_string().starts_with("line 4 is longer"),
-            "{failure}"
-        );
+        assert!(failure.to_string().starts_with("line 4 is longer"), "{failure}");
         assert_eq!(durable, 3);
     }
 

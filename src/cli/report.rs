@@ -111,10 +111,7 @@ mod tests {
         report.row("took", "took_ms", "1.5 s", 1500);
         let mut out = Vec::new();
         report.write_table(&mut out).expect("memory");
-        assert_eq!(
-            String::from_utf8_lossy(&out),
-            "lines  12,345\ntook    1.5 s\n"
-        );
+        assert_eq!(String::from_utf8_lossy(&out), "lines  12,345\ntook    1.5 s\n");
         out.clear();
         report.write_json(&mut out).expect("memory");
         assert_eq!(out, b"{\"lines\":12345,\"took_ms\":1500}\n");

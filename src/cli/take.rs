@@ -50,9 +50,7 @@ pub(crate) struct TakeArgs {
 
 impl TakeArgs {
     fn options(&self) -> ChannelOptions {
-        let mut options = ChannelOptions::new()
-            .create(false)
-            .ack_durability(self.ack_durability);
+        let mut options = ChannelOptions::new().create(false).ack_durability(self.ack_durability);
         if self.batch > 100_000 {
             options = options.transaction_events(self.batch as usize);
         }
@@ -86,12 +84,9 @@ pub(crate) fn run(args: &TakeArgs) -> Result<Exit, Failure> {
     // What a failed write left in the buffer was rolled back: it must not be written after all.
     let (_, _) = data.into_parts();
     let closed = channel.close().map_err(Failure::from);
-    outcome
-        .map_err(Failure::from)
-        .and(closed)
-        .map_err(|failure| {
-            failure.with(format_args!("events taken for good by this run: {taken}"))
-        })?;
+    outcome.map_err(Failure::from).and(closed).map_err(|failure| {
+        failure.with(format_args!("events taken for good by this run: {taken}"))
+    })?;
     Ok(Exit::Done)
 }
 
@@ -149,12 +144,8 @@ impl<W: Write> Take<'_, W> {
             let mut transaction = self.channel.begin_take();
             let batch = self.fill(&mut transaction)?;
             if batch.events > 0 {
-                self.data
-                    .flush()
-                    .map_err(|error| TakeFailure::Write(batch.events, error))?;
-                transaction
-                    .commit()
-                    .map_err(|error| TakeFailure::Commit(batch.events, error))?;
+                self.data.flush().map_err(|error| TakeFailure::Write(batch.events, error))?;
+                transaction.commit().map_err(|error| TakeFailure::Commit(batch.events, error))?;
                 self.taken += batch.events;
                 self.bytes += batch.bytes;
                 self.progress.events("taken", self.taken, self.bytes);
@@ -253,10 +244,7 @@ mod tests {
 
     #[test]
     fn a_full_transaction_is_committed_early() {
-        let channel = channel(
-            &["a", "b", "c"],
-            ChannelOptions::new().transaction_events(2),
-        );
+        let channel = channel(&["a", "b", "c"], ChannelOptions::new().transaction_events(2));
         let (outcome, taken) = take(&channel, u64::MAX, 100, io::sink());
         outcome.expect("memory");
         assert_eq!((taken, channel.stats().takes_committed), (3, 2));

@@ -12,7 +12,7 @@ use super::segment::{HeaderFlaw, VERSION, check_crc, check_preamble};
 use super::varint;
 
 const MAGIC: &[u8; 8] = b"FLUMENCP";
-const HEADER_SIZE: usize = 104;
+const HEADER_SIZE: usize = 112;
 
 /// The names of the two slots.
 pub(crate) const SLOTS: [&str; 2] = ["checkpoint-a", "checkpoint-b"];
@@ -76,7 +76,8 @@ impl State {
         let mut before = Sealed { number: 0, base: Lsn(0), size: 0, first_sequence: 0, events: 0 };
         for _ in 0..count {
             let mut next = || varint::take(&mut input);
-            let (number, gap, size, skipped, events) = (next()?, next()?, next()?, next()?, next()?);
+            let (number, gap, size, skipped, events) =
+                (next()?, next()?, next()?, next()?, next()?);
             let base = before.end().0.checked_add(gap)?;
             base.checked_add(size)?;
             let first_sequence = before.end_sequence().checked_add(skipped)?;
@@ -102,6 +103,8 @@ pub(crate) struct Checkpoint {
     /// The number of the tail segment; 0 while a new channel has none yet.
     pub(crate) tail: u64,
     pub(crate) tail_base: Lsn,
+    /// The highest segment number that may have been used. An opening notes a higher one before it uses it.
+    pub(crate) numbers_used: u64,
     /// Replay begins here, in the tail segment.
     pub(crate) lsn: Lsn,
     /// Everything before this was synced when the slot was written.
@@ -123,15 +126,16 @@ impl Checkpoint {
             self.tail_base.0,
             self.lsn.0,
             self.watermark.0,
+            self.numbers_used,
         ];
         for (index, number) in numbers.into_iter().enumerate() {
             out[40 + index * 8..48 + index * 8].copy_from_slice(&number.to_le_bytes());
         }
         let state = self.state.encode();
-        out[88..92].copy_from_slice(&(state.len() as u32).to_le_bytes());
-        out[92..96].copy_from_slice(&crc32fast::hash(&state).to_le_bytes());
-        let crc = crc32fast::hash(&out[..100]);
-        out[100..104].copy_from_slice(&crc.to_le_bytes());
+        out[96..100].copy_from_slice(&(state.len() as u32).to_le_bytes());
+        out[100..104].copy_from_slice(&crc32fast::hash(&state).to_le_bytes());
+        let crc = crc32fast::hash(&out[..108]);
+        out[108..112].copy_from_slice(&crc.to_le_bytes());
         out.extend_from_slice(&state);
         out
     }
@@ -148,18 +152,22 @@ impl Checkpoint {
     /// Decodes a slot; bytes behind the state are remains of a longer, older one and mean nothing.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Checkpoint, HeaderFlaw> {
         check_preamble(bytes, MAGIC, "a checkpoint")?;
-        let invalid = |expected: &str, found: String| HeaderFlaw::Invalid(Flaw::new(expected, found));
+        let invalid =
+            |expected: &str, found: String| HeaderFlaw::Invalid(Flaw::new(expected, found));
         if bytes.len() < HEADER_SIZE {
-            return Err(invalid("a checkpoint header of 104 bytes", format!("{} bytes", bytes.len())));
+            return Err(invalid(
+                "a checkpoint header of 112 bytes",
+                format!("{} bytes", bytes.len()),
+            ));
         }
-        let crc = crc32fast::hash(&bytes[..100]);
-        check_crc(crc, u32_at(bytes, 100), "a checkpoint header")?;
-        let size = u32_at(bytes, 88) as usize;
+        let crc = crc32fast::hash(&bytes[..108]);
+        check_crc(crc, u32_at(bytes, 108), "a checkpoint header")?;
+        let size = u32_at(bytes, 96) as usize;
         let Some(state) = bytes[HEADER_SIZE..].get(..size) else {
             let found = format!("{} bytes", bytes.len() - HEADER_SIZE);
             return Err(invalid("the checkpoint's whole state", found));
         };
-        check_crc(crc32fast::hash(state), u32_at(bytes, 92), "a checkpoint's state")?;
+        check_crc(crc32fast::hash(state), u32_at(bytes, 100), "a checkpoint's state")?;
         let state = State::decode(state)
             .ok_or_else(|| invalid("a well-formed state", "another encoding".to_string()))?;
         let mut channel_id = [0; 16];
@@ -174,6 +182,7 @@ impl Checkpoint {
             tail_base: Lsn(number(3)),
             lsn: Lsn(number(4)),
             watermark: Lsn(number(5)),
+            numbers_used: number(6),
             state,
         })
     }
@@ -197,6 +206,7 @@ mod tests {
             tail_base: Lsn(1540),
             lsn: Lsn(1600),
             watermark: Lsn(1600),
+            numbers_used: 7,
             state: State { sealed: vec![first, second], upper: b"queue".to_vec() },
         }
     }

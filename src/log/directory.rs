@@ -11,6 +11,9 @@ use crate::storage::{Access, File, Storage, StorageError, write_all_at};
 /// The lock file. It is never removed: a lock on a removed file excludes nobody.
 pub(crate) const LOCK: &str = "LOCK";
 
+/// What the name of a file begins with that is being allocated.
+pub(crate) const DRAFT: &str = "draft-";
+
 /// The names in a log's directory, sorted by what they are.
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
@@ -20,6 +23,8 @@ pub(crate) struct Listing {
     pub(crate) spares: Vec<String>,
     /// Preallocated files kept for acknowledgements when the disk is full.
     pub(crate) reserves: Vec<String>,
+    /// Files that were being allocated when the process ended.
+    pub(crate) drafts: Vec<String>,
     /// Whether any checkpoint slot is there, readable or not.
     pub(crate) slots: bool,
     /// Files that are not ours. They are left alone.
@@ -62,6 +67,8 @@ impl Directory {
                 listing.spares.push(name);
             } else if name.starts_with("reserve-") {
                 listing.reserves.push(name);
+            } else if name.starts_with(DRAFT) {
+                listing.drafts.push(name);
             } else if name != LOCK {
                 listing.foreign.push(name);
             }
@@ -85,10 +92,6 @@ impl Directory {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(self.error(name, "open", error)),
         }
-    }
-
-    pub(crate) fn create(&self, name: &str) -> Result<Arc<dyn File>, StorageError> {
-        self.storage.create(name).map_err(|error| self.error(name, "create", error))
     }
 
     pub(crate) fn rename(&self, from: &str, to: &str) -> Result<(), StorageError> {

@@ -51,6 +51,15 @@ pub(crate) trait Groups {
     fn closed(&self) -> Self::Error;
 }
 
+/// A group on its way from the write to its end.
+struct Written<G: Groups> {
+    group: G::Group,
+    /// Its place among all groups.
+    order: u64,
+    /// The ticket after its last entry.
+    until: u64,
+}
+
 /// An entry that was not taken, and why.
 pub(crate) struct Rejected<G: Groups> {
     pub(crate) error: G::Error,
@@ -75,7 +84,9 @@ struct State<G: Groups> {
     done: u64,
     /// Somebody is between taking entries and having written them.
     writing: bool,
-    free_lanes: Vec<usize>,
+    /// Lanes take turns, so that an error which the kernel reports to another description than the one whose
+    /// sync met it is noticed by the next sync.
+    free_lanes: VecDeque<usize>,
     groups_written: u64,
     groups_applied: u64,
     failed: Option<G::Error>,
@@ -91,7 +102,7 @@ impl<G: Groups> GroupCommit<G> {
             written: 0,
             done: 0,
             writing: false,
-            free_lanes: (0..LANES).rev().collect(),
+            free_lanes: (0..LANES).collect(),
             groups_written: 0,
             groups_applied: 0,
             failed: None,
@@ -184,14 +195,16 @@ impl<G: Groups> GroupCommit<G> {
 
     /// Takes a lane, and brings one group from `forming` to its end.
     fn lead<'a>(&'a self, mut state: MutexGuard<'a, State<G>>) -> MutexGuard<'a, State<G>> {
-        let Some(lane) = state.free_lanes.pop() else { return state };
+        let Some(lane) = state.free_lanes.pop_front() else {
+            return state;
+        };
         state.writing = true;
         let mut roles = Roles { commit: self, lane, writing: true };
-        let (state, group) = self.write_group(state, &mut roles);
+        let (state, written) = self.write_group(state, &mut roles);
         drop(state);
-        if let Some((group, order, until)) = group {
-            match self.groups.sync(&group) {
-                Ok(()) => self.apply_in_order(group, order, until),
+        if let Some(written) = written {
+            match self.groups.sync(&written.group) {
+                Ok(()) => self.apply_in_order(written),
                 Err(error) => self.fail(error),
             }
         }
@@ -204,7 +217,7 @@ impl<G: Groups> GroupCommit<G> {
         &'a self,
         mut state: MutexGuard<'a, State<G>>,
         roles: &mut Roles<'a, G>,
-    ) -> (MutexGuard<'a, State<G>>, Option<(G::Group, u64, u64)>) {
+    ) -> (MutexGuard<'a, State<G>>, Option<Written<G>>) {
         let count = loop {
             if state.forming.is_empty() || state.failed.is_some() {
                 return (state, None);
@@ -227,7 +240,7 @@ impl<G: Groups> GroupCommit<G> {
                 state.writing = false;
                 roles.writing = false;
                 self.changed.notify_all();
-                (state, Some((group, order, until)))
+                (state, Some(Written { group, order, until }))
             }
             Err(error) => {
                 state.failed.get_or_insert(error);
@@ -243,7 +256,9 @@ impl<G: Groups> GroupCommit<G> {
         if state.failed.is_some() {
             return state;
         }
-        let Some(first) = state.forming.pop_front() else { return state };
+        let Some(first) = state.forming.pop_front() else {
+            return state;
+        };
         drop(state);
         let made = self.groups.make_room(&first);
         let mut state = lock(&self.state);
@@ -263,7 +278,8 @@ impl<G: Groups> GroupCommit<G> {
         state
     }
 
-    fn apply_in_order(&self, group: G::Group, order: u64, until: u64) {
+    fn apply_in_order(&self, written: Written<G>) {
+        let Written { group, order, until } = written;
         let mut state = lock(&self.state);
         while state.groups_applied != order && state.failed.is_none() {
             state = wait(&self.changed, state);
@@ -299,7 +315,7 @@ struct Roles<'a, G: Groups> {
 impl<G: Groups> Drop for Roles<'_, G> {
     fn drop(&mut self) {
         let mut state = lock(&self.commit.state);
-        state.free_lanes.push(self.lane);
+        state.free_lanes.push_back(self.lane);
         if self.writing {
             state.writing = false;
         }

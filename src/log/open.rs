@@ -1,28 +1,27 @@
 //! Making a surveyed log ready to be written.
 //!
-//! After a clean stop writing goes on where it ended, once a slot says that the channel is open again. After any
-//! other stop nothing is ever appended behind the old end: what lies there may be a part of a lost write, which a
-//! new record of the right length would bring back to life. The part of the old tail that no witness calls
-//! synced is written again, in place, and synced: it may have been read from a page cache that a failed sync
-//! left looking clean, and writing is what makes those pages dirty again. The bytes are the ones that are
-//! there, so a crash in between changes nothing. Then a new segment begins.
+//! Every opening first writes a slot: it takes the next epoch, says that the end is no clean one any more, and
+//! sets the number of the next segment aside, so that no number is used twice even if this opening fails.
+//!
+//! After a clean stop writing then goes on where it ended. After any other stop nothing is ever appended behind
+//! the old end: what lies there may be a part of a lost write, which a new record of the right length would
+//! bring back to life. A new segment begins, with the unproven end of the old one carried over ([`Moving`]).
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
-use super::checkpoint::State;
+use super::checkpoint::{Checkpoint, Sealed, State};
 use super::directory::Directory;
 use super::error::LogError;
 use super::lsn::Lsn;
+use super::moving::Moving;
 use super::pool::Pool;
-use super::segment::{PAGE, segment_name};
+use super::segment::{PAGE, SegmentHeader, segment_name};
 use super::slots::Slots;
-use super::survey::{End, Survey, Tail};
+use super::survey::{End, Slot, Survey, Tail, Unproven, open_scanner};
 use super::writer::{Keeper, Log, NewSegment, Segments, View, Writer, reserve_size};
-use crate::storage::{Access, StorageError, read_full_at};
+use crate::storage::{Access, StorageError};
 use crate::sync::{Mutex, lock};
-
-/// Bytes read and written again at once.
-const BLOCK: u64 = 1 << 20;
 
 /// How a log is written.
 #[derive(Clone, Debug)]
@@ -32,142 +31,162 @@ pub(crate) struct LogOptions {
     pub(crate) ack_size_max: u64,
 }
 
-/// An opened log, or why it cannot be opened now.
-pub(crate) enum Opened {
-    Ready(Log),
-    /// The disk has no room, not even in reserve, for the segment that an opening after a crash begins.
-    NoSpace,
-}
-
 impl Log {
     /// Begins a log in an empty directory.
     pub(crate) fn create(
         directory: Directory,
         options: &LogOptions,
         upper: Vec<u8>,
-    ) -> Result<Opened, LogError> {
-        let listing = directory.list()?;
+    ) -> Result<Option<Log>, LogError> {
         let survey = Survey {
-            channel_id: directory.storage.unique_id(),
-            epoch: 0,
-            generation: 0,
-            sealed: Vec::new(),
+            checkpoint: Checkpoint {
+                channel_id: directory.storage.unique_id(),
+                generation: 0,
+                epoch: 0,
+                clean: false,
+                tail: 0,
+                tail_base: Lsn(0),
+                numbers_used: 0,
+                lsn: Lsn(0),
+                watermark: Lsn(0),
+                state: State::default(),
+            },
             tail: None,
             end: End::Unborn,
             watermark: Lsn(0),
+            unproven: Unproven::default(),
             replayed_bytes: 0,
-            slots: [super::survey::Slot::Absent, super::survey::Slot::Absent],
-            listing,
+            slots: [Slot::Absent, Slot::Absent],
+            listing: directory.list()?,
         };
         let view = View { upper, lsn: Lsn(0), next_sequence: 0, is_done: &|_| false };
         Log::open(directory, options, &survey, &view)
     }
 
-    /// Makes the log writable. `view` is the state at its end.
+    /// Makes the log writable. `view` is the state at its end. `None` when the disk has no room, not even in
+    /// reserve, for what an opening must write.
     pub(crate) fn open(
         directory: Directory,
         options: &LogOptions,
         survey: &Survey,
         view: &View<'_>,
-    ) -> Result<Opened, LogError> {
-        let slots = Slots::open(directory.clone(), &survey.slots)?;
+    ) -> Result<Option<Log>, LogError> {
+        let mut slots = Slots::open(directory.clone(), &survey.slots)?;
+        let mut checkpoint = survey.checkpoint.clone();
+        let newest = survey.listing.segments.keys().next_back().copied().unwrap_or(0);
+        let numbers_used = checkpoint.numbers_used.max(newest);
+        checkpoint.numbers_used = numbers_used + 1;
+        checkpoint.epoch += 1;
+        checkpoint.clean = false;
+        if !slots.write(&mut checkpoint)? {
+            return Ok(None);
+        }
+        // What the listing shows may not be durable yet: see the pool on why that matters.
+        directory.sync()?;
         let pool = Pool::new(directory.clone(), options.segment_size);
-        let mut keeper = Keeper { slots, pool, lsn: Lsn(0) };
-        let state_size = view.upper.len() + survey.sealed.len() * 8;
+        let mut keeper = Keeper { slots, pool, lsn: checkpoint.lsn, numbers_used };
+        let state_size = view.upper.len() + checkpoint.state.sealed.len() * 8;
         keeper.pool.plan_reserve(reserve_size(state_size, options.ack_size_max));
         adopt_files(&directory, survey, &mut keeper.pool)?;
-        let log = |keeper: Keeper, writer: Writer| Log {
+        let writer = match &survey.tail {
+            None => unborn_writer(survey),
+            Some(tail) => writer_at(&directory, tail, view)?,
+        };
+        let log = Log {
             segments: Mutex::new(Segments {
-                sealed: survey.sealed.clone(),
+                sealed: checkpoint.state.sealed.clone(),
                 tail: writer.header.number,
                 tail_base: writer.header.base,
                 pinned: None,
             }),
-            directory: directory.clone(),
-            channel_id: survey.channel_id,
-            epoch: survey.epoch + 1,
+            channel_id: checkpoint.channel_id,
+            epoch: checkpoint.epoch,
             segment_size: options.segment_size,
             ack_size_max: options.ack_size_max,
-            watermark: AtomicU64::new(writer.end().0),
+            watermark: AtomicU64::new(survey.watermark.0),
             writer: Mutex::new(writer),
             keeper: Mutex::new(keeper),
             syncs: AtomicU64::new(0),
             reserve_complete: AtomicBool::new(false),
+            directory,
         };
         match &survey.tail {
-            None => {
-                let log = log(keeper, unborn_writer(survey));
-                log.begin_first(view)
-            }
-            Some(tail) => {
-                let clean = survey.end == End::Clean;
-                if !clean {
-                    rewrite_unproven(&directory, tail, survey.watermark)?;
-                }
-                let writer = writer_at(&directory, tail, view)?;
-                let log = log(keeper, writer);
-                if clean { log.resume(view) } else { log.supersede(tail, view) }
-            }
+            None => log.begin_first(view),
+            Some(_) if survey.end == End::Clean => log.resume(state_size),
+            Some(tail) => log.supersede(survey, tail, view),
         }
     }
 
-    /// A new log: its identity is made durable before its first segment, so that a segment without a
-    /// readable header is never taken for the start of a new log.
-    fn begin_first(self, view: &View<'_>) -> Result<Opened, LogError> {
-        let request = NewSegment {
-            number: 1,
-            base: Lsn(0),
-            first_sequence: 0,
-            previous_size: 0,
-            needed: 0,
-            for_puts: false,
-        };
+    /// The first segment of a new log. Its identity is durable already, in the slot that [`Log::open`] wrote, so
+    /// a segment without a readable header is never taken for the start of a new log.
+    fn begin_first(self, view: &View<'_>) -> Result<Option<Log>, LogError> {
+        let request =
+            NewSegment { base: Lsn(0), first_sequence: 0, needed: 0, for_puts: false, moved: None };
         let mut keeper = lock(&self.keeper);
-        let mut identity = self.checkpoint_at(Lsn(0), 0, Lsn(0), State::default());
-        if !keeper.slots.write(&mut identity)? {
-            return Ok(Opened::NoSpace);
-        }
-        self.directory.sync()?;
         let begun = self.begin_segment(&mut keeper, &request, &[], view)?;
         drop(keeper);
-        let Some(writer) = begun else { return Ok(Opened::NoSpace) };
-        lock(&self.segments).tail = 1;
+        let Some(writer) = begun else {
+            return Ok(None);
+        };
+        lock(&self.segments).tail = writer.header.number;
         *lock(&self.writer) = writer;
-        Ok(Opened::Ready(self))
+        Ok(Some(self))
     }
 
-    /// Goes on in the old tail. From now on the end is no longer a clean one: a slot must say so before the
-    /// first record is written, or a crash could make a half-written record look like a clean end.
-    fn resume(self, view: &View<'_>) -> Result<Opened, LogError> {
+    /// Goes on in the old tail.
+    fn resume(self, state_size: usize) -> Result<Option<Log>, LogError> {
         let mut keeper = lock(&self.keeper);
-        let segments = lock(&self.segments);
-        let state = State { sealed: segments.sealed.clone(), upper: view.upper.clone() };
-        let state_size = state.upper.len() + state.sealed.len() * 8;
-        let mut checkpoint =
-            self.checkpoint_at(view.lsn, segments.tail, segments.tail_base, state);
-        let tail = segments.tail;
-        drop(segments);
-        if !keeper.slots.write(&mut checkpoint)? {
-            return Ok(Opened::NoSpace);
-        }
-        keeper.lsn = view.lsn;
-        self.replenish(&mut keeper, self.reserve_size(state_size), tail)?;
+        let unique = keeper.numbers_used;
+        self.replenish(&mut keeper, self.reserve_size(state_size), unique)?;
         drop(keeper);
-        Ok(Opened::Ready(self))
+        Ok(Some(self))
     }
 
-    /// Ends the old tail where its records end, and begins a new segment.
-    fn supersede(self, tail: &Tail, view: &View<'_>) -> Result<Opened, LogError> {
-        if !self.roll(0, false, view)? {
-            return Ok(Opened::NoSpace);
+    /// Ends the old tail where the proof of its records ends, and begins a new segment with the rest.
+    fn supersede(
+        self,
+        survey: &Survey,
+        tail: &Tail,
+        view: &View<'_>,
+    ) -> Result<Option<Log>, LogError> {
+        let proven_sequence = survey.proven_sequence(view.next_sequence);
+        let sealed = Sealed {
+            number: tail.header.number,
+            base: tail.header.base,
+            size: survey.unproven.offset - PAGE,
+            first_sequence: tail.header.first_sequence,
+            events: proven_sequence - tail.header.first_sequence,
+        };
+        let moved = Moving {
+            directory: &self.directory,
+            number: tail.header.number,
+            scanner: RefCell::new(open_scanner(&self.directory, &tail.header)?),
+            unproven: survey.unproven,
+            end_offset: tail.end_offset,
+        };
+        let request = NewSegment {
+            base: sealed.end(),
+            first_sequence: proven_sequence,
+            needed: 0,
+            for_puts: false,
+            moved: Some(moved),
+        };
+        let begun = {
+            let mut writer = lock(&self.writer);
+            let mut keeper = lock(&self.keeper);
+            self.succeed(&mut writer, &mut keeper, sealed, &request, view)?
+        };
+        drop(request);
+        if !begun {
+            return Ok(None);
         }
-        self.cut(tail)?;
-        Ok(Opened::Ready(self))
+        self.cut(tail, survey.unproven.offset)?;
+        Ok(Some(self))
     }
 
     /// Gives back the blocks behind the old tail's end: every crash would otherwise leave a segment's worth
-    /// of them. The successor's header states the end, so it does not matter when this becomes durable.
-    fn cut(&self, tail: &Tail) -> Result<(), LogError> {
+    /// of them. Both slots state that end by now, so it does not matter when this becomes durable.
+    fn cut(&self, tail: &Tail, end_offset: u64) -> Result<(), LogError> {
         let name = tail.name();
         let still_there = {
             let segments = lock(&self.segments);
@@ -178,7 +197,7 @@ impl Log {
         }
         let file = self.directory.open(&name, Access::ReadWrite)?;
         let size = self.directory.size(&*file, &name)?;
-        let end = tail.end_offset.next_multiple_of(PAGE);
+        let end = end_offset.next_multiple_of(PAGE);
         if end < size {
             file.set_size(end).map_err(|error| self.directory.error(&name, "cut", error))?;
             lock(&self.keeper).pool.uncount(size - end);
@@ -195,10 +214,18 @@ fn adopt_files(
     survey: &Survey,
     pool: &mut Pool,
 ) -> Result<(), StorageError> {
+    for draft in &survey.listing.drafts {
+        directory.remove(draft)?;
+    }
     pool.adopt(&survey.listing.spares, &survey.listing.reserves)?;
     let tail = survey.tail.as_ref().map(|tail| tail.header.number);
     for (number, name) in &survey.listing.segments {
-        let listed = survey.sealed.binary_search_by_key(number, |sealed| sealed.number).is_ok();
+        let listed = survey
+            .checkpoint
+            .state
+            .sealed
+            .binary_search_by_key(number, |sealed| sealed.number)
+            .is_ok();
         let file = directory.open(name, Access::Read)?;
         pool.count(directory.size(&*file, name)?);
         drop(file);
@@ -210,14 +237,13 @@ fn adopt_files(
 }
 
 fn unborn_writer(survey: &Survey) -> Writer {
-    let header = super::segment::SegmentHeader {
-        channel_id: survey.channel_id,
+    let header = SegmentHeader {
+        channel_id: survey.checkpoint.channel_id,
         number: 0,
         base: Lsn(0),
         first_sequence: 0,
         capacity: PAGE,
-        epoch: survey.epoch,
-        previous_size: 0,
+        epoch: 0,
     };
     let seed = header.seed();
     let (lanes, gathered) = (Vec::new(), Vec::new());
@@ -238,42 +264,4 @@ fn writer_at(directory: &Directory, tail: &Tail, view: &View<'_>) -> Result<Writ
         lanes,
         gathered: Vec::new(),
     })
-}
-
-/// Writes the header, and all records from `watermark` on, again over themselves, and syncs them. See the
-/// module.
-fn rewrite_unproven(
-    directory: &Directory,
-    tail: &Tail,
-    watermark: Lsn,
-) -> Result<(), StorageError> {
-    let name = tail.name();
-    let file = directory.open(&name, Access::ReadWrite)?;
-    let proven = PAGE + watermark.since(tail.header.base);
-    rewrite(directory, &name, 0..PAGE)?;
-    rewrite(directory, &name, proven.min(tail.end_offset)..tail.end_offset)?;
-    file.sync_all().map_err(|error| directory.error(&name, "sync", error))?;
-    directory.sync()
-}
-
-fn rewrite(
-    directory: &Directory,
-    name: &str,
-    range: std::ops::Range<u64>,
-) -> Result<(), StorageError> {
-    let file = directory.open(name, Access::ReadWrite)?;
-    let mut block = vec![0; BLOCK.min(range.end - range.start) as usize];
-    let mut offset = range.start;
-    while offset < range.end {
-        let size = (range.end - offset).min(BLOCK) as usize;
-        let count = read_full_at(&*file, &mut block[..size], offset)
-            .map_err(|error| directory.error(name, "read", error))?;
-        if count < size {
-            let error = std::io::ErrorKind::UnexpectedEof.into();
-            return Err(directory.error(name, "read", error));
-        }
-        directory.write(&*file, name, &block[..size], offset)?;
-        offset += size as u64;
-    }
-    Ok(())
 }

@@ -5,7 +5,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::directory::{Directory, Kept};
+use super::directory::{DRAFT, Directory, Kept};
 use super::segment::{PAGE, segment_name};
 use crate::storage::{Access, File, StorageError};
 
@@ -18,6 +18,10 @@ const RESERVES: usize = 2;
 struct KeptFile {
     name: String,
     size: u64,
+    /// The name is durable. Renaming a file again before that could, on a file system that keeps no order
+    /// among names, leave it with two: the old one and the newest. Both would be found after a crash, taken for
+    /// two files, and used for two segments.
+    settled: bool,
 }
 
 /// The waiting files.
@@ -63,13 +67,17 @@ impl Pool {
         self.disk_bytes = self.disk_bytes.saturating_sub(bytes);
     }
 
-    /// Takes in the waiting files an earlier opening left.
-    pub(crate) fn adopt(&mut self, spares: &[String], reserves: &[String]) -> Result<(), StorageError> {
+    /// Takes in the waiting files an earlier opening left. Their names are durable.
+    pub(crate) fn adopt(
+        &mut self,
+        spares: &[String],
+        reserves: &[String],
+    ) -> Result<(), StorageError> {
         for name in reserves.iter().chain(spares) {
             let file = self.directory.open(name, Access::Read)?;
             let size = self.directory.size(&*file, name)?;
             self.disk_bytes += size;
-            let kept = KeptFile { name: name.clone(), size };
+            let kept = KeptFile { name: name.clone(), size, settled: true };
             if reserves.contains(name) {
                 self.reserves.push(kept);
             } else {
@@ -87,8 +95,31 @@ impl Pool {
 
     /// A file for segment `number` with room for `needed` bytes and at least `desired` where it must be
     /// allocated. `None` when the disk is full; then nothing has changed. The reserve is used only when
-    /// `for_puts` is false. The new name is not durable yet.
+    /// `for_puts` is false. The new name is durable.
     pub(crate) fn obtain(
+        &mut self,
+        number: u64,
+        needed: u64,
+        desired: u64,
+        for_puts: bool,
+    ) -> Result<Option<Prepared>, StorageError> {
+        let prepared = self.find(number, needed, desired, for_puts)?;
+        if prepared.is_some() {
+            self.settle()?;
+        }
+        Ok(prepared)
+    }
+
+    /// Makes all names durable.
+    fn settle(&mut self) -> Result<(), StorageError> {
+        self.directory.sync()?;
+        for kept in self.spares.iter_mut().chain(&mut self.reserves) {
+            kept.settled = true;
+        }
+        Ok(())
+    }
+
+    fn find(
         &mut self,
         number: u64,
         needed: u64,
@@ -112,7 +143,10 @@ impl Pool {
         }
     }
 
-    fn rename(&self, kept: KeptFile, number: u64) -> Result<Prepared, StorageError> {
+    fn rename(&mut self, kept: KeptFile, number: u64) -> Result<Prepared, StorageError> {
+        if !kept.settled {
+            self.settle()?;
+        }
         let name = segment_name(number);
         self.directory.rename(&kept.name, &name)?;
         let file = self.directory.open(&name, Access::ReadWrite)?;
@@ -120,23 +154,29 @@ impl Pool {
     }
 
     /// Creates a file with all its blocks; `None` when the disk has no room, and then no file is left.
+    ///
+    /// It gets its name only when its size is synced. Otherwise a sync that fails could leave a file that shows
+    /// its full size in the cache and has none on the disk, and the next opening would use it.
     fn allocate(&mut self, name: &str, size: u64) -> Result<Option<Prepared>, StorageError> {
-        let file = match self.directory.storage.create(name) {
+        let draft = format!("{DRAFT}{name}");
+        let file = match self.directory.storage.create(&draft) {
             Ok(file) => file,
             Err(error) if is_full(&error) => return Ok(None),
-            Err(error) => return Err(self.directory.error(name, "create", error)),
+            Err(error) => return Err(self.directory.error(&draft, "create", error)),
         };
         match file.allocate(size) {
             Ok(()) => {
+                file.sync_all().map_err(|error| self.directory.error(&draft, "sync", error))?;
+                self.directory.rename(&draft, name)?;
                 self.disk_bytes += size;
                 Ok(Some(Prepared { file, capacity: size }))
             }
             Err(error) => {
                 drop(file);
-                self.directory.remove(name)?;
+                self.directory.remove(&draft)?;
                 match is_full(&error) {
                     true => Ok(None),
-                    false => Err(self.directory.error(name, "allocate", error)),
+                    false => Err(self.directory.error(&draft, "allocate", error)),
                 }
             }
         }
@@ -164,7 +204,7 @@ impl Pool {
         };
         let kept_name = kept.name(number);
         self.directory.rename(&name, &kept_name)?;
-        let file = KeptFile { name: kept_name, size };
+        let file = KeptFile { name: kept_name, size, settled: false };
         match kept {
             Kept::Reserve => self.reserves.push(file),
             Kept::Spare => self.spares.push(file),
@@ -183,7 +223,7 @@ impl Pool {
     }
 
     /// Sees to it that two files of at least `size` bytes are in reserve, as far as the disk has room.
-    /// `unique` is a number that no waiting file has.
+    /// `unique` makes part of their names.
     pub(crate) fn replenish(&mut self, size: u64, unique: u64) -> Result<(), StorageError> {
         self.plan_reserve(size);
         if self.is_reserve_complete() {
@@ -191,21 +231,23 @@ impl Pool {
         }
         let mut created = false;
         for turn in 0..RESERVES as u64 {
-            let fitting = self.reserves.iter().filter(|kept| kept.size >= self.reserve_size).count();
+            let fitting =
+                self.reserves.iter().filter(|kept| kept.size >= self.reserve_size).count();
             if fitting >= RESERVES {
                 break;
             }
-            let name = Kept::Reserve.name(unique * RESERVES as u64 + turn);
+            let name = format!("{}-{turn}", Kept::Reserve.name(unique));
             if self.reserves.iter().any(|kept| kept.name == name) {
                 continue;
             }
-            let Some(prepared) = self.allocate(&name, self.reserve_size)? else { break };
-            self.directory.sync_file(&*prepared.file, &name)?;
-            self.reserves.push(KeptFile { name, size: prepared.capacity });
+            let Some(prepared) = self.allocate(&name, self.reserve_size)? else {
+                break;
+            };
+            self.reserves.push(KeptFile { name, size: prepared.capacity, settled: false });
             created = true;
         }
         if created {
-            self.directory.sync()?;
+            self.settle()?;
         }
         self.drop_excess()
     }

@@ -83,9 +83,7 @@ impl LogReader {
         let file = segment_name(open.number);
         match open.scanner.record_at(offset, limit) {
             Ok(found) => Ok(found),
-            Err(ScanError::Io(error)) => {
-                Err(self.log.directory.error(&file, "read", error).into())
-            }
+            Err(ScanError::Io(error)) => Err(self.log.directory.error(&file, "read", error).into()),
             Err(ScanError::Invalid(flaw)) => {
                 let sequences = Some(open.sequences.clone());
                 Err(Damage { file, offset, flaw, sequences }.into())
@@ -95,7 +93,9 @@ impl LogReader {
 
     /// Opens the segment that holds `position`, or the next one there is.
     fn enter(&mut self, position: Lsn) -> Result<Option<&OpenSegment>, LogError> {
-        let Some(located) = self.locate(position) else { return Ok(None) };
+        let Some(located) = self.locate(position) else {
+            return Ok(None);
+        };
         let stays = self.open.as_ref().is_some_and(|open| open.number == located.number);
         if stays {
             let open = self.open.as_mut().expect("just seen");

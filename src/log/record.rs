@@ -29,13 +29,25 @@ pub(crate) enum Kind {
     Watermark = 4,
     /// The channel was closed here.
     Close = 5,
+    /// Events put by one transaction, moved here from the unproven end of the segment before. The state that
+    /// begins the segment counts them already.
+    Moved = 6,
 }
 
 impl Kind {
     fn from_byte(byte: u8) -> Option<Kind> {
-        [Kind::Put, Kind::Ack, Kind::State, Kind::Watermark, Kind::Close]
-            .into_iter()
-            .find(|kind| *kind as u8 == byte)
+        use Kind::{Ack, Close, Moved, Put, State, Watermark};
+        [Put, Ack, State, Watermark, Close, Moved].into_iter().find(|kind| *kind as u8 == byte)
+    }
+
+    /// Whether records of this kind hold events.
+    pub(crate) fn has_events(self) -> bool {
+        matches!(self, Kind::Put | Kind::Moved)
+    }
+
+    /// Whether records of this kind are written when a segment is begun, before anything in it counts.
+    pub(crate) fn begins_segment(self) -> bool {
+        matches!(self, Kind::State | Kind::Moved)
     }
 
     /// The kind's name in reports.
@@ -46,6 +58,7 @@ impl Kind {
             Kind::State => "state",
             Kind::Watermark => "watermark",
             Kind::Close => "close",
+            Kind::Moved => "moved",
         }
     }
 }
@@ -60,7 +73,7 @@ pub(crate) struct RecordHeader {
     pub(crate) lsn: Lsn,
     /// Everything before this position was synced when the record was written.
     pub(crate) watermark: Lsn,
-    /// The first event's sequence (put), or the sequence the next put will get (all others).
+    /// The first event's sequence (put and moved), or the sequence the next put will get (all others).
     pub(crate) sequence: u64,
 }
 
@@ -193,7 +206,7 @@ pub(crate) fn decode_header(
         ));
     }
     let Some(kind) = Kind::from_byte(header[4]) else {
-        return Err(Flaw::new("a record kind of 1 to 5", header[4].to_string()));
+        return Err(Flaw::new("a record kind of 1 to 6", header[4].to_string()));
     };
     if header[5..8] != [0; 3] {
         return Err(Flaw::new("zeros after the record kind", "other bytes"));
@@ -222,7 +235,11 @@ pub(crate) fn check_payload<'a>(header: &RecordHeader, bytes: &'a [u8]) -> Resul
     let crc = crc32fast::hash(payload);
     if crc != header.payload_crc {
         return Err(Flaw::new(
-            format!("a {} record's payload with checksum {:08x}", header.kind.name(), header.payload_crc),
+            format!(
+                "a {} record's payload with checksum {:08x}",
+                header.kind.name(),
+                header.payload_crc
+            ),
             format!("{crc:08x}"),
         ));
     }

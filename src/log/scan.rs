@@ -67,7 +67,15 @@ pub(crate) struct Scanner {
 impl Scanner {
     /// A scanner of the segment whose records begin at `base`.
     pub(crate) fn new(origin: Origin, seed: Seed, base: Lsn) -> Scanner {
-        Scanner { origin, seed, base, block: Arc::default(), block_at: 0, block_size: 0, any_lsn: false }
+        Scanner {
+            origin,
+            seed,
+            base,
+            block: Arc::default(),
+            block_at: 0,
+            block_size: 0,
+            any_lsn: false,
+        }
     }
 
     /// The same for a segment whose base is not known: [`Scanner::next_header`] takes a header's word for its
@@ -100,7 +108,8 @@ impl Scanner {
         self.fill(offset, size, limit).map_err(ScanError::Io)?;
         let start = (offset - self.block_at) as usize;
         if self.block_size < start + size {
-            let found = format!("the end of the file {} bytes early", start + size - self.block_size);
+            let found =
+                format!("the end of the file {} bytes early", start + size - self.block_size);
             return Err(ScanError::Invalid(Flaw::new("the whole record", found)));
         }
         check_payload(&header, &self.block[start..start + size]).map_err(ScanError::Invalid)?;
@@ -152,7 +161,7 @@ impl Scanner {
         // A header names its own Lsn: comparing that first spares nearly every checksum.
         let named = Lsn(u64_at(bytes, 16));
         let expected = if self.any_lsn { named } else { self.lsn_at(offset) };
-        if named != expected || bytes[4] == 0 {
+        if named != expected || !(1..=6).contains(&bytes[4]) || bytes[5..8] != [0; 3] {
             return None;
         }
         decode_header(&self.seed, bytes, offset, expected).ok()

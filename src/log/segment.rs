@@ -1,8 +1,8 @@
 //! One file of the log: its name and its header page. The prose twin is `docs/FORMAT.md`.
 //!
-//! The header page is the last part of a new segment to be written, after everything behind it is synced.
-//! So a valid header proves that the segment counts, and a file without one is a segment that was being
-//! prepared when the process ended.
+//! The header page is the last part of a new segment to be written, after everything behind it is synced;
+//! then the checkpoint slots name it. A segment newer than the one the slots name was being prepared when the
+//! process ended, and nothing in it was ever acknowledged.
 
 use super::lsn::Lsn;
 use super::record::{Flaw, Seed, u32_at, u64_at};
@@ -21,7 +21,7 @@ const CRC_AT: usize = PAGE as usize - 4;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SegmentHeader {
     pub(crate) channel_id: [u8; 16],
-    /// Segments are numbered from 1; a number is never used twice.
+    /// Numbers ascend from 1, with gaps; none is ever used twice.
     pub(crate) number: u64,
     /// Where its records begin in the log.
     pub(crate) base: Lsn,
@@ -31,8 +31,6 @@ pub(crate) struct SegmentHeader {
     pub(crate) capacity: u64,
     /// The opening of the channel that began it.
     pub(crate) epoch: u64,
-    /// Bytes of records in its predecessor, which is complete and synced.
-    pub(crate) previous_size: u64,
 }
 
 /// Why a page is no valid header.
@@ -55,14 +53,7 @@ impl SegmentHeader {
         page[8..12].copy_from_slice(&VERSION.to_le_bytes());
         // 12..16 required features and 16..20 optional ones: none yet.
         page[24..40].copy_from_slice(&self.channel_id);
-        let numbers = [
-            self.number,
-            self.base.0,
-            self.first_sequence,
-            self.capacity,
-            self.epoch,
-            self.previous_size,
-        ];
+        let numbers = [self.number, self.base.0, self.first_sequence, self.capacity, self.epoch];
         for (index, number) in numbers.into_iter().enumerate() {
             page[40 + index * 8..48 + index * 8].copy_from_slice(&number.to_le_bytes());
         }
@@ -89,7 +80,6 @@ impl SegmentHeader {
             first_sequence: number(2),
             capacity: number(3),
             epoch: number(4),
-            previous_size: number(5),
         })
     }
 }
@@ -109,7 +99,9 @@ pub(crate) fn check_preamble(bytes: &[u8], magic: &[u8; 8], what: &str) -> Resul
     }
     let version = u32_at(bytes, 8);
     if version != VERSION {
-        return Err(HeaderFlaw::Unsupported(format!("format version {version}, known is {VERSION}")));
+        return Err(HeaderFlaw::Unsupported(format!(
+            "format version {version}, known is {VERSION}"
+        )));
     }
     match u32_at(bytes, 12) {
         0 => Ok(()),
@@ -149,7 +141,6 @@ mod tests {
             first_sequence: 12,
             capacity: 65_536,
             epoch: 2,
-            previous_size: 60_000,
         }
     }
 

@@ -62,7 +62,9 @@ impl Slots {
         if !self.make_room(self.next, bytes.len() as u64)? {
             return Ok(false);
         }
-        let Some(slot) = &self.files[self.next] else { return Ok(false) };
+        let Some(slot) = &self.files[self.next] else {
+            return Ok(false);
+        };
         self.directory.write(&*slot.file, name, &bytes, 0)?;
         self.directory.sync_file(&*slot.file, name)?;
         self.generation += 1;

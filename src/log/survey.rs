@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::checkpoint::{Checkpoint, SLOTS, Sealed, State};
+use super::checkpoint::{Checkpoint, SLOTS, State};
 use super::directory::{Directory, Listing};
 use super::error::{Damage, LogError};
 use super::lsn::Lsn;
@@ -70,61 +70,80 @@ pub(crate) enum Slot {
 /// What a log holds.
 #[derive(Debug)]
 pub(crate) struct Survey {
-    pub(crate) channel_id: [u8; 16],
-    pub(crate) epoch: u64,
-    pub(crate) generation: u64,
-    pub(crate) sealed: Vec<Sealed>,
+    /// The checkpoint that the survey began with: a slot's, or one made of the tail's first record.
+    pub(crate) checkpoint: Checkpoint,
     pub(crate) tail: Option<Tail>,
     pub(crate) end: End,
     /// Everything below was synced, says a witness.
     pub(crate) watermark: Lsn,
+    /// Records with events that no witness calls synced: where in the tail they begin, and their sum.
+    pub(crate) unproven: Unproven,
     pub(crate) replayed_bytes: u64,
     pub(crate) slots: [Slot; 2],
     pub(crate) listing: Listing,
 }
 
+/// The end of the tail that no witness calls synced.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Unproven {
+    /// Where it begins in the tail's file.
+    pub(crate) offset: u64,
+    /// Its first event; `None` when it holds none.
+    pub(crate) first_sequence: Option<u64>,
+    /// Bytes of its records that hold events.
+    pub(crate) size: u64,
+}
+
+impl Survey {
+    /// The first sequence behind the proven part, where `next_sequence` is the one behind the whole.
+    pub(crate) fn proven_sequence(&self, next_sequence: u64) -> u64 {
+        self.unproven.first_sequence.unwrap_or(next_sequence)
+    }
+
+    /// The position behind the proven part.
+    pub(crate) fn proven_end(&self) -> Lsn {
+        let tail = self.tail.as_ref();
+        tail.map_or(Lsn(0), |tail| tail.header.base.plus(self.unproven.offset - PAGE))
+    }
+}
+
 /// Reads a log: see the module. Nothing is written.
-pub(crate) fn survey(
-    directory: &Directory,
-    replay: &mut dyn Replay,
-) -> Result<Survey, LogError> {
+pub(crate) fn survey(directory: &Directory, replay: &mut dyn Replay) -> Result<Survey, LogError> {
     let listing = directory.list()?;
     let slots = [read_slot(directory, SLOTS[0])?, read_slot(directory, SLOTS[1])?];
-    let best = best_slot(&slots)?;
-    let start = match &best {
-        Some(checkpoint) => start_at_checkpoint(directory, &listing, checkpoint)?,
-        None => start_at_newest_segment(directory, &listing)?,
+    let (checkpoint, tail) = match best_slot(&slots)? {
+        Some(checkpoint) => {
+            let tail = named_tail(directory, &listing, &checkpoint)?;
+            (checkpoint, tail)
+        }
+        None => {
+            let header = newest_segment(directory, &listing)?;
+            (first_state(directory, &header)?, Some(header))
+        }
     };
-    let Start { checkpoint, tail } = start;
-    restore(replay, &checkpoint)?;
+    if tail.is_some() {
+        restore(replay, &checkpoint)?;
+    }
     let mut survey = Survey {
-        channel_id: checkpoint.channel_id,
-        epoch: checkpoint.epoch,
-        generation: checkpoint.generation,
-        sealed: checkpoint.state.sealed.clone(),
         tail: None,
         end: End::Unborn,
         watermark: checkpoint.watermark,
+        unproven: Unproven::default(),
         replayed_bytes: 0,
+        checkpoint,
         slots,
         listing,
     };
     let mut walk = Walk { directory, replay, survey: &mut survey };
-    walk.follow(tail, checkpoint.lsn)?;
+    walk.refuse_newer_records()?;
+    if let Some(tail) = tail {
+        walk.replay_tail(tail)?;
+    }
     check_sealed(directory, &survey, replay)?;
     Ok(survey)
 }
 
-/// Where to begin: a checkpoint (from a slot, or made of a segment's first record) and the tail it names.
-struct Start {
-    checkpoint: Checkpoint,
-    tail: Option<SegmentHeader>,
-}
-
 fn restore(replay: &mut dyn Replay, checkpoint: &Checkpoint) -> Result<(), LogError> {
-    if checkpoint.tail == 0 {
-        return Ok(());
-    }
     replay.restore(&checkpoint.state.upper).map_err(|problem| {
         let flaw = Flaw::new("a state that fits", problem);
         let file = segment_name(checkpoint.tail);
@@ -189,49 +208,32 @@ fn best_slot(slots: &[Slot; 2]) -> Result<Option<Checkpoint>, LogError> {
 /// overwrites the other before it writes a record, and that one may since have been damaged.
 fn both_slots_clean(survey: &Survey) -> bool {
     let end = survey.tail.as_ref().map(Tail::end);
-    survey.slots.iter().all(
-        |slot| matches!(slot, Slot::Valid(c) if c.clean && Some(c.lsn) == end),
-    )
-}
-
-fn start_at_checkpoint(
-    directory: &Directory,
-    listing: &Listing,
-    checkpoint: &Checkpoint,
-) -> Result<Start, LogError> {
-    let tail = match checkpoint.tail {
-        0 => None,
-        number => {
-            let header = sealed_header(directory, listing, number, checkpoint)?;
-            Some(header)
-        }
-    };
-    Ok(Start { checkpoint: checkpoint.clone(), tail })
+    survey.slots.iter().all(|slot| matches!(slot, Slot::Valid(c) if c.clean && Some(c.lsn) == end))
 }
 
 /// The header of the segment a checkpoint names as the tail: it must be there, whole, and the right one.
-fn sealed_header(
+fn named_tail(
     directory: &Directory,
     listing: &Listing,
-    number: u64,
     checkpoint: &Checkpoint,
-) -> Result<SegmentHeader, LogError> {
+) -> Result<Option<SegmentHeader>, LogError> {
+    let number = checkpoint.tail;
+    if number == 0 {
+        return Ok(None);
+    }
     let file = segment_name(number);
     let damage = |flaw: Flaw| Damage { file: file.clone(), offset: 0, flaw, sequences: None };
     let page = match listing.segments.get(&number) {
         Some(name) => read_page(directory, name)?,
         None => return Err(damage(Flaw::new("the tail segment", "no such file")).into()),
     };
-    let header = match decode_page(&page, &file)? {
-        Ok(header) => header,
-        Err(flaw) => return Err(damage(flaw).into()),
-    };
-    check_identity(&header, number, &checkpoint.channel_id).map_err(damage)?;
+    let header = decode_page(&page, &file)?.map_err(&damage)?;
+    check_identity(&header, number, &checkpoint.channel_id).map_err(&damage)?;
     if header.base != checkpoint.tail_base {
         let expected = format!("records from Lsn {} on", checkpoint.tail_base);
         return Err(damage(Flaw::new(expected, format!("from Lsn {}", header.base))).into());
     }
-    Ok(header)
+    Ok(Some(header))
 }
 
 fn check_identity(header: &SegmentHeader, number: u64, channel: &[u8; 16]) -> Result<(), Flaw> {
@@ -245,43 +247,39 @@ fn check_identity(header: &SegmentHeader, number: u64, channel: &[u8; 16]) -> Re
     Ok(())
 }
 
-/// Both slots are gone. The newest segment with a valid header begins with a state: start there.
-fn start_at_newest_segment(directory: &Directory, listing: &Listing) -> Result<Start, LogError> {
-    if listing.segments.is_empty() {
-        return Err(LogError::Absent(match listing.foreign.first() {
+/// Both slots are gone: the newest segment with a valid header counts. A newer file without one was being
+/// prepared.
+fn newest_segment(directory: &Directory, listing: &Listing) -> Result<SegmentHeader, LogError> {
+    let mut first_flaw = None;
+    for (number, name) in listing.segments.iter().rev() {
+        let flaw = match decode_page(&read_page(directory, name)?, name)? {
+            Ok(header) if header.number == *number => return Ok(header),
+            Ok(header) => {
+                Flaw::new(format!("segment {number}"), format!("segment {}", header.number))
+            }
+            Err(flaw) => flaw,
+        };
+        first_flaw.get_or_insert((name.clone(), flaw));
+    }
+    match first_flaw {
+        Some((file, flaw)) => Err(Damage { file, offset: 0, flaw, sequences: None }.into()),
+        None => Err(LogError::Absent(match listing.foreign.first() {
             Some(name) => format!("it holds other files (\"{name}\") and no channel"),
             None => "it is empty".to_string(),
-        }));
+        })),
     }
-    let mut last_flaw = None;
-    for (number, name) in listing.segments.iter().rev().take(2) {
-        match decode_page(&read_page(directory, name)?, name)? {
-            Ok(header) if header.number == *number => {
-                return start_at_segment(directory, header);
-            }
-            Ok(header) => {
-                let found = format!("segment {}", header.number);
-                last_flaw = Some((name, Flaw::new(format!("segment {number}"), found)));
-            }
-            Err(flaw) => last_flaw = Some((name, flaw)),
-        }
-    }
-    let (file, flaw) = match last_flaw {
-        Some((name, flaw)) => (name.clone(), flaw),
-        None => (SLOTS[0].to_string(), Flaw::new("a checkpoint", "none")),
-    };
-    Err(Damage { file, offset: 0, flaw, sequences: None }.into())
 }
 
-fn start_at_segment(directory: &Directory, header: SegmentHeader) -> Result<Start, LogError> {
+/// The checkpoint that the first record of a segment stands for.
+fn first_state(directory: &Directory, header: &SegmentHeader) -> Result<Checkpoint, LogError> {
     let name = segment_name(header.number);
-    let mut scanner = open_scanner(directory, &header)?;
-    let first = scanner.record_at(PAGE, header.capacity);
+    let mut scanner = open_scanner(directory, header)?;
     let damage = |flaw: Flaw| Damage { file: name.clone(), offset: PAGE, flaw, sequences: None };
-    let found = match first {
+    let found = match scanner.record_at(PAGE, header.capacity.max(PAGE)) {
         Ok(found) if found.header.kind == Kind::State => found,
         Ok(found) => {
-            let flaw = Flaw::new("a state record", format!("a {} record", found.header.kind.name()));
+            let flaw =
+                Flaw::new("a state record", format!("a {} record", found.header.kind.name()));
             return Err(damage(flaw).into());
         }
         Err(ScanError::Invalid(flaw)) => return Err(damage(flaw).into()),
@@ -289,7 +287,7 @@ fn start_at_segment(directory: &Directory, header: SegmentHeader) -> Result<Star
     };
     let state = State::decode(&found.payload)
         .ok_or_else(|| damage(Flaw::new("a well-formed state", "another encoding")))?;
-    let checkpoint = Checkpoint {
+    Ok(Checkpoint {
         channel_id: header.channel_id,
         // Neither slot is valid, so the count begins anew without contradicting one.
         generation: 0,
@@ -297,11 +295,11 @@ fn start_at_segment(directory: &Directory, header: SegmentHeader) -> Result<Star
         clean: false,
         tail: header.number,
         tail_base: header.base,
+        numbers_used: header.number,
         lsn: found.header.end(),
-        watermark: header.base,
+        watermark: found.header.end(),
         state,
-    };
-    Ok(Start { checkpoint, tail: Some(header) })
+    })
 }
 
 /// The header page of a segment file, or as much as there is of it.
@@ -339,7 +337,7 @@ pub(crate) fn hex(id: &[u8; 16]) -> String {
     id.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Replays segment after segment until the log ends.
+/// Replays the tail until the log ends.
 struct Walk<'a> {
     directory: &'a Directory,
     replay: &'a mut dyn Replay,
@@ -347,129 +345,47 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn follow(&mut self, tail: Option<SegmentHeader>, from: Lsn) -> Result<(), LogError> {
-        let mut current = tail;
-        let mut from = from;
-        loop {
-            let number = current.as_ref().map_or(0, |header| header.number);
-            let successor = self.successor(number + 1)?;
-            match (current, successor) {
-                (None, None) => return Ok(()),
-                (None, Some(next)) => {
-                    from = next.base;
-                    current = Some(next);
-                }
-                (Some(segment), Some(next)) => {
-                    self.replay_complete(&segment, from, &next)?;
-                    from = next.base;
-                    current = Some(next);
-                }
-                (Some(segment), None) => return self.replay_tail(segment, from),
+    /// A segment newer than the tail was being prepared. If it holds more than what is written then, it was in
+    /// use, and the checkpoint is not the one that belongs to it.
+    fn refuse_newer_records(&mut self) -> Result<(), LogError> {
+        let newer = self.survey.listing.segments.range(self.survey.checkpoint.tail + 1..);
+        for (number, name) in newer {
+            if let Some((offset, kind)) = self.record_in_use(*number, name)? {
+                let tail = self.survey.checkpoint.tail;
+                let expected =
+                    format!("no segment in use after segment {tail}, the last one known");
+                let flaw = Flaw::new(expected, format!("a {} record", kind.name()));
+                return Err(self.damage(name.clone(), offset, flaw).into());
             }
         }
+        Ok(())
     }
 
-    /// The header of segment `number` if it counts. A file without a valid header was being prepared, which
-    /// is right only for the newest one, and only if no record of its own was ever acknowledged in it.
-    fn successor(&mut self, number: u64) -> Result<Option<SegmentHeader>, LogError> {
-        let newer = self.survey.listing.segments.range(number..).next_back();
-        let newest = newer.map(|(newest, _)| *newest);
-        let Some(name) = self.survey.listing.segments.get(&number).cloned() else {
-            return match newest {
-                None => Ok(None),
-                Some(newest) => {
-                    let flaw = Flaw::new(format!("this segment before segment {newest}"), "no such file");
-                    Err(self.damage(segment_name(number), 0, flaw).into())
-                }
-            };
-        };
-        let flaw = match decode_page(&read_page(self.directory, &name)?, &name)? {
-            Ok(header) => match check_identity(&header, number, &self.survey.channel_id) {
-                Ok(()) => return Ok(Some(header)),
-                Err(flaw) if header.channel_id != self.survey.channel_id => {
-                    return Err(self.damage(name, 0, flaw).into());
-                }
-                Err(flaw) => flaw,
-            },
-            Err(flaw) => flaw,
-        };
-        if newest != Some(number) || self.holds_records(number, &name)? {
-            return Err(self.damage(name, 0, flaw).into());
-        }
-        Ok(None)
-    }
-
-    /// Whether a file without a header holds records of segment `number` other than its first, the state.
-    fn holds_records(&self, number: u64, name: &str) -> Result<bool, LogError> {
+    fn record_in_use(&self, number: u64, name: &str) -> Result<Option<(u64, Kind)>, LogError> {
         let file = self.directory.open(name, Access::Read)?;
         let size = self.directory.size(&*file, name)?;
-        let seed = Seed::new(&self.survey.channel_id, number);
-        // Where its records begin in the log stood in the header, so any Lsn will do.
+        let seed = Seed::new(&self.survey.checkpoint.channel_id, number);
+        // Where its records begin in the log may be known to its header only, so any Lsn will do.
         let mut scanner = Scanner::new(Origin::File(file), seed, Lsn(0)).with_any_lsn();
         let mut from = PAGE;
         while let Some((at, header)) = scanner
             .next_header(from, size)
             .map_err(|error| self.directory.error(name, "read", error))?
         {
-            if header.kind != Kind::State {
-                return Ok(true);
+            if !header.kind.begins_segment() {
+                return Ok(Some((at, header.kind)));
             }
             from = at + ALIGNMENT as u64;
         }
-        Ok(false)
-    }
-
-    /// Replays a segment that has a successor: it must be whole to the end the successor states.
-    fn replay_complete(
-        &mut self,
-        segment: &SegmentHeader,
-        from: Lsn,
-        next: &SegmentHeader,
-    ) -> Result<(), LogError> {
-        let end = segment.base.plus(next.previous_size);
-        if next.base != end {
-            let flaw = Flaw::new(format!("records from Lsn {end} on"), format!("from {}", next.base));
-            return Err(self.damage(segment_name(next.number), 0, flaw).into());
-        }
-        let limit = PAGE.saturating_add(next.previous_size);
-        let mut scanner = open_scanner(self.directory, segment)?;
-        let mut offset = scanner.offset_of(from);
-        if offset > limit {
-            let found = format!("the end of the segment at {limit}");
-            let flaw = Flaw::new("the record that the checkpoint points at", found);
-            return Err(self.damage(segment_name(segment.number), offset, flaw).into());
-        }
-        while offset < limit {
-            offset = match self.step(&mut scanner, segment, offset, limit)? {
-                Ok(next_offset) => next_offset,
-                Err(flaw) => {
-                    return Err(self.damage(segment_name(segment.number), offset, flaw).into());
-                }
-            };
-        }
-        if next.first_sequence != self.replay.next_sequence() {
-            let expected = format!("first sequence {}", self.replay.next_sequence());
-            let flaw = Flaw::new(expected, format!("{}", next.first_sequence));
-            return Err(self.damage(segment_name(next.number), 0, flaw).into());
-        }
-        self.survey.sealed.push(Sealed {
-            number: segment.number,
-            base: segment.base,
-            size: next.previous_size,
-            first_sequence: segment.first_sequence,
-            events: next.first_sequence - segment.first_sequence,
-        });
-        self.survey.watermark = self.survey.watermark.max(next.base);
-        self.survey.epoch = self.survey.epoch.max(next.epoch);
-        Ok(())
+        Ok(None)
     }
 
     /// Replays the newest segment to where its records end, and judges that end.
-    fn replay_tail(&mut self, segment: SegmentHeader, from: Lsn) -> Result<(), LogError> {
+    fn replay_tail(&mut self, segment: SegmentHeader) -> Result<(), LogError> {
         let name = segment_name(segment.number);
         let mut scanner = open_scanner(self.directory, &segment)?;
         let limit = self.tail_limit(&segment, &name)?;
-        let mut offset = scanner.offset_of(from);
+        let mut offset = scanner.offset_of(self.survey.checkpoint.lsn);
         if offset > limit {
             // Less than the checkpoint saw synced.
             let flaw = Flaw::new(format!("a file of {offset} bytes"), format!("{limit} bytes"));
@@ -483,19 +399,46 @@ impl Walk<'_> {
         };
         let end = scanner.lsn_at(offset);
         self.survey.tail = Some(Tail { header: segment, end_offset: offset });
+        self.survey.unproven.offset = offset;
         // Closed here, and not opened since: what lies behind is the rest of a recycled file.
         if both_slots_clean(self.survey) {
             self.survey.end = End::Clean;
             return Ok(());
         }
-        let io = |error| LogError::from(self.directory.error(&name, "read", error));
+        let directory = self.directory;
+        let io = |error| LogError::from(directory.error(&name, "read", error));
         let promised = self.promise_beyond(&mut scanner, offset, limit).map_err(io)?;
         if promised > end {
-            let found = format!("{} (a later witness says that Lsn {promised} was synced)", flaw.found);
+            let found =
+                format!("{} (a later witness says that Lsn {promised} was synced)", flaw.found);
             return Err(self.damage(name, offset, Flaw::new(flaw.expected, found)).into());
         }
         let blank = scanner.is_zero(offset, limit).map_err(io)?;
         self.survey.end = if blank { End::Blank } else { End::Torn };
+        self.find_unproven(&mut scanner, offset)
+    }
+
+    /// Looks through what lies between the highest watermark and the end: watermarks are ends of records.
+    fn find_unproven(&mut self, scanner: &mut Scanner, end: u64) -> Result<(), LogError> {
+        let mut offset = scanner.offset_of(self.survey.watermark).min(end);
+        let mut unproven = Unproven { offset, ..Unproven::default() };
+        while offset < end {
+            let header = scanner.header_at(offset, end).map_err(|error| match error {
+                ScanError::Io(error) => {
+                    let name = segment_name(self.survey.checkpoint.tail);
+                    LogError::from(self.directory.error(&name, "read", error))
+                }
+                ScanError::Invalid(flaw) => {
+                    self.damage(segment_name(self.survey.checkpoint.tail), offset, flaw).into()
+                }
+            })?;
+            if header.kind.has_events() {
+                unproven.first_sequence.get_or_insert(header.sequence);
+                unproven.size += header.record_size();
+            }
+            offset += header.record_size();
+        }
+        self.survey.unproven = unproven;
         Ok(())
     }
 
@@ -537,16 +480,17 @@ impl Walk<'_> {
             }
         };
         let header = found.header;
-        let applied = if header.sequence == self.replay.next_sequence() {
-            match header.kind {
-                Kind::Put | Kind::Ack => self.replay.apply(&header, &found.payload),
-                Kind::State | Kind::Watermark | Kind::Close => Ok(()),
-            }
-        } else {
-            Err(format!("sequence {}", header.sequence))
+        let next_sequence = self.replay.next_sequence();
+        let applied = match header.kind {
+            // Counted in the state at the segment's beginning.
+            Kind::Moved if header.sequence <= next_sequence => Ok(()),
+            _ if header.sequence != next_sequence => Err(format!("sequence {}", header.sequence)),
+            Kind::Put | Kind::Ack => self.replay.apply(&header, &found.payload),
+            Kind::State | Kind::Watermark | Kind::Close | Kind::Moved => Ok(()),
         };
         if let Err(problem) = applied {
-            let expected = format!("a record that follows sequence {}", self.replay.next_sequence());
+            let expected =
+                format!("a record that follows sequence {}", self.replay.next_sequence());
             return Err(self.damage(name(), offset, Flaw::new(expected, problem)).into());
         }
         self.survey.watermark = self.survey.watermark.max(header.watermark);
@@ -566,7 +510,7 @@ fn check_sealed(
     survey: &Survey,
     replay: &dyn Replay,
 ) -> Result<(), LogError> {
-    for sealed in &survey.sealed {
+    for sealed in &survey.checkpoint.state.sealed {
         let sequences = sealed.first_sequence..sealed.end_sequence();
         if !replay.wants(sequences.clone()) {
             continue;

@@ -3,9 +3,9 @@
 //!
 //! The order of syncs that all rests on, when segment *n+1* follows segment *n*:
 //! 1. the records of *n* are synced; 2. *n+1* has its name, made durable; 3. its first record, the state,
-//!    is written and synced; 4. its header is written and synced: from here on it counts; 5. both checkpoint
-//!    slots name it; 6. only now is a record in it acknowledged, and a file recycled that the state no
-//!    longer lists. `docs/CRASH_SAFETY.md` goes through a crash after each.
+//!    is written and synced; 4. its header is written and synced; 5. both checkpoint slots name it: from the
+//!    first of them on it counts; 6. only now is a record in it acknowledged, and a file recycled that the
+//!    state no longer lists. `docs/CRASH_SAFETY.md` goes through a crash after each.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,12 +15,13 @@ use super::checkpoint::{Checkpoint, Sealed, State};
 use super::directory::Directory;
 use super::group_commit::LANES;
 use super::lsn::Lsn;
+use super::moving::Moving;
 use super::pool::Pool;
 use super::record::{Kind, PendingRecord, Place, Seed};
 use super::segment::{PAGE, SegmentHeader, segment_name};
 use super::slots::Slots;
 use crate::storage::{Access, File, StorageError};
-use crate::sync::{Mutex, MutexGuard, lock};
+use crate::sync::{Mutex, lock};
 
 /// A segment is at least this many times as large as the state it begins with, so that states are at most
 /// an eighth of what is written, however many ranges of acknowledged sequences there are.
@@ -91,6 +92,8 @@ pub(super) struct Keeper {
     pub(super) pool: Pool,
     /// The Lsn of the last checkpoint.
     pub(super) lsn: Lsn,
+    /// The highest segment number used.
+    pub(super) numbers_used: u64,
 }
 
 /// A group that was written: where its records are, and what to sync.
@@ -126,7 +129,12 @@ impl Log {
         self.replenish(&mut keeper, size, tail)
     }
 
-    pub(super) fn replenish(&self, keeper: &mut Keeper, size: u64, tail: u64) -> Result<(), StorageError> {
+    pub(super) fn replenish(
+        &self,
+        keeper: &mut Keeper,
+        size: u64,
+        tail: u64,
+    ) -> Result<(), StorageError> {
         let result = keeper.pool.replenish(size, tail);
         self.reserve_complete.store(keeper.pool.is_reserve_complete(), Ordering::Release);
         result
@@ -221,21 +229,33 @@ impl Log {
             events: writer.next_sequence - writer.header.first_sequence,
         };
         let request = NewSegment {
-            number: writer.header.number + 1,
             base: end,
             first_sequence: writer.next_sequence,
-            previous_size: sealed.size,
             needed,
             for_puts,
+            moved: None,
         };
+        self.succeed(&mut writer, &mut keeper, sealed, &request, view)
+    }
+
+    /// Begins the segment after `sealed`, and lets go of those that the state then lists no longer.
+    pub(super) fn succeed(
+        &self,
+        writer: &mut Writer,
+        keeper: &mut Keeper,
+        sealed: Sealed,
+        request: &NewSegment<'_>,
+        view: &View<'_>,
+    ) -> Result<bool, StorageError> {
         let (done, mut live) = self.sort_out(view);
         let done_too = (view.is_done)(sealed.first_sequence..sealed.end_sequence());
         if !done_too {
             live.push(sealed);
         }
-        let Some(next) = self.begin_segment(&mut keeper, &request, &live, view)? else {
+        let Some(next) = self.begin_segment(keeper, request, &live, view)? else {
             return Ok(false);
         };
+        let number = next.header.number;
         let mut segments = lock(&self.segments);
         segments.tail = next.header.number;
         segments.tail_base = next.header.base;
@@ -243,10 +263,9 @@ impl Log {
         let released = release(&mut segments, &done, done_too.then_some(sealed.number));
         drop(segments);
         *writer = next;
-        drop(writer);
-        self.recycle(&mut keeper, &released)?;
+        self.recycle(keeper, &released)?;
         let size = keeper.pool.reserve_size();
-        self.replenish(&mut keeper, size, request.number)?;
+        self.replenish(keeper, size, number)?;
         Ok(true)
     }
 
@@ -266,58 +285,58 @@ impl Log {
     pub(super) fn begin_segment(
         &self,
         keeper: &mut Keeper,
-        request: &NewSegment,
+        request: &NewSegment<'_>,
         live: &[Sealed],
         view: &View<'_>,
     ) -> Result<Option<Writer>, StorageError> {
+        let number = keeper.numbers_used + 1;
         let state = State { sealed: live.to_vec(), upper: view.upper.clone() };
         let encoded = state.encode();
         let mut record = PendingRecord::new(Kind::State, encoded.len(), |out| {
             out.extend_from_slice(&encoded);
         });
-        let head = PAGE + record.size();
-        let desired = self.segment_size.max(STATE_SHARE * encoded.len() as u64);
+        let moved_size = request.moved.as_ref().map_or(0, |moved| moved.size());
+        let head = PAGE + record.size() + moved_size;
         let needed = (head + request.needed).next_multiple_of(PAGE);
+        let desired = self.segment_size.max(STATE_SHARE * encoded.len() as u64);
         let desired = desired.next_multiple_of(PAGE);
-        let lsn = request.base.plus(record.size());
-        let mut checkpoint = self.checkpoint_at(lsn, request.number, request.base, state);
+        let lsn = request.base.plus(head - PAGE);
+        let mut checkpoint = self.checkpoint_at(lsn, number, request.base, state);
         if !keeper.slots.make_room_for(&checkpoint)? {
             return Ok(None);
         }
-        let Some(prepared) =
-            keeper.pool.obtain(request.number, needed, desired, request.for_puts)?
-        else {
+        let Some(prepared) = keeper.pool.obtain(number, needed, desired, request.for_puts)? else {
             return Ok(None);
         };
-        let name = segment_name(request.number);
-        self.directory.sync()?;
+        keeper.numbers_used = number;
+        let name = segment_name(number);
         let header = SegmentHeader {
             channel_id: self.channel_id,
-            number: request.number,
+            number,
             base: request.base,
             first_sequence: request.first_sequence,
             capacity: prepared.capacity,
             epoch: self.epoch,
-            previous_size: request.previous_size,
         };
         let seed = header.seed();
-        let place = Place {
-            lsn: request.base,
-            watermark: request.base,
-            sequence: request.first_sequence,
-        };
         let file = prepared.file;
+        let place =
+            Place { lsn: request.base, watermark: request.base, sequence: view.next_sequence };
         self.directory.write(&*file, &name, record.place(&seed, PAGE, place), PAGE)?;
+        if let Some(moved) = &request.moved {
+            moved.copy(&self.directory, &*file, &header, PAGE + record.size())?;
+        }
         file.sync_all().map_err(|error| self.directory.error(&name, "sync", error))?;
         self.directory.write(&*file, &name, &header.encode(), 0)?;
         self.directory.sync_file(&*file, &name)?;
         self.raise_watermark(lsn);
+        checkpoint.numbers_used = number;
         keeper.slots.write(&mut checkpoint)?;
         keeper.slots.write(&mut checkpoint)?;
         keeper.lsn = lsn;
-        self.replenish(keeper, self.reserve_size(encoded.len()), request.number)?;
+        self.replenish(keeper, self.reserve_size(encoded.len()), number)?;
         let lanes = self.open_lanes(file, &name)?;
-        let next_sequence = request.first_sequence;
+        let next_sequence = view.next_sequence;
         let gathered = Vec::new();
         Ok(Some(Writer { header, seed, offset: head, next_sequence, lanes, gathered }))
     }
@@ -352,6 +371,7 @@ impl Log {
             clean: false,
             tail,
             tail_base,
+            numbers_used: 0,
             lsn,
             watermark: lsn,
             state,
@@ -371,6 +391,7 @@ impl Log {
         let state = State { sealed: live, upper: view.upper.clone() };
         let encoded_size = state.upper.len() + state.sealed.len() * 8;
         let mut checkpoint = self.checkpoint_at(view.lsn, tail, tail_base, state);
+        checkpoint.numbers_used = keeper.numbers_used;
         if !keeper.slots.write(&mut checkpoint)? {
             return Ok(());
         }
@@ -388,6 +409,7 @@ impl Log {
         let state = State { sealed: live, upper: view.upper.clone() };
         let mut checkpoint = self.checkpoint_at(view.lsn, tail, tail_base, state);
         checkpoint.clean = true;
+        checkpoint.numbers_used = keeper.numbers_used;
         keeper.slots.write(&mut checkpoint)?;
         keeper.slots.write(&mut checkpoint)?;
         Ok(())
@@ -398,11 +420,7 @@ impl Log {
         (segments.tail, segments.tail_base)
     }
 
-    fn recycle(
-        &self,
-        keeper: &mut MutexGuard<'_, Keeper>,
-        released: &[u64],
-    ) -> Result<(), StorageError> {
+    fn recycle(&self, keeper: &mut Keeper, released: &[u64]) -> Result<(), StorageError> {
         released.iter().try_for_each(|number| keeper.pool.recycle(*number))
     }
 
@@ -435,13 +453,13 @@ pub(super) fn reserve_size(state_size: usize, ack_size_max: u64) -> u64 {
 }
 
 /// What a new segment is to be.
-pub(super) struct NewSegment {
-    pub(super) number: u64,
+pub(super) struct NewSegment<'a> {
     pub(super) base: Lsn,
     pub(super) first_sequence: u64,
-    pub(super) previous_size: u64,
+    /// Bytes that must fit beside what it begins with.
     pub(super) needed: u64,
     pub(super) for_puts: bool,
+    pub(super) moved: Option<Moving<'a>>,
 }
 
 /// Takes segments out of the table, so that no reader opens them any more, and says which; those that a reader

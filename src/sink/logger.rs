@@ -5,8 +5,8 @@ use std::fmt::Write;
 use super::{Cursor, Sink, SinkError};
 use crate::event::Event;
 
-/// Flume's logger sink: headers and the first bytes of the body, in hexadecimal and as text, as a message
-/// of level INFO. For trying things out.
+/// Flume's logger sink: headers and the first bytes of the body, in hexadecimal and as text, as a
+/// message of level INFO. For trying things out.
 #[derive(Clone, Copy, Debug)]
 pub struct Logger {
     body_max: usize,
@@ -55,13 +55,8 @@ mod tests {
 
     #[test]
     fn shows_headers_and_the_first_bytes() {
-        let event = Event::new("hello\nworld")
-            .with_header("host", "a")
-            .with_header("n", "1");
-        assert_eq!(
-            describe(&event, 6),
-            "{ headers:{host=a, n=1} body: 68 65 6C 6C 6F 0A hello. }"
-        );
+        let event = Event::new("hello\nworld").with_header("host", "a").with_header("n", "1");
+        assert_eq!(describe(&event, 6), "{ headers:{host=a, n=1} body: 68 65 6C 6C 6F 0A hello. }");
         assert_eq!(describe(&Event::new(""), 16), "{ headers:{} body:  }");
     }
 }

@@ -1,8 +1,9 @@
 //! A channel, into the outside world.
 //!
-//! A sink is driven by us, so it only writes a batch; the one loop in [`runner`] takes, lets it write, and
-//! commits, or rolls back and tries again later.
+//! A sink is driven by us, so it only writes a batch; the one loop in [`runner`] takes, lets it
+//! write, and commits, or rolls back and tries again later.
 
+#[allow(clippy::disallowed_methods, reason = "writes files that are not the engine's")]
 pub mod file_roll;
 mod logger;
 mod null;
@@ -22,19 +23,21 @@ pub use null::Null;
 
 /// Writes batches of events to one place.
 pub trait Sink: Send {
-    /// Called once, before the first batch. A sink that keeps cursors in the channel reads them here.
+    /// Called once, before the first batch. A sink that keeps cursors in the channel reads them
+    /// here.
     fn open(&mut self, _channel: &Arc<dyn Channel>) -> Result<(), SinkError> {
         Ok(())
     }
 
-    /// Writes a batch, so that it is as safe in its new place as the sink promises: when this returns `Ok`,
-    /// the events leave the channel. The cursors returned are set with the same commit.
+    /// Writes a batch, so that it is as safe in its new place as the sink promises: when this
+    /// returns `Ok`, the events leave the channel. The cursors returned are set with the same
+    /// commit.
     ///
     /// On an error the batch is rolled back and comes again, perhaps cut differently.
     fn write(&mut self, batch: &[Event]) -> Result<Vec<Cursor>, SinkError>;
 
-    /// The batch written last has left the channel. When another batch comes without this call, that one
-    /// has not, and is being delivered again.
+    /// The batch written last has left the channel. When another batch comes without this call,
+    /// that one has not, and is being delivered again.
     fn committed(&mut self) {}
 }
 
@@ -73,11 +76,7 @@ pub enum SinkError {
 
 impl SinkError {
     pub(crate) fn io(operation: &'static str, path: &Path, source: io::Error) -> SinkError {
-        SinkError::Io {
-            operation,
-            path: path.to_path_buf(),
-            source,
-        }
+        SinkError::Io { operation, path: path.to_path_buf(), source }
     }
 
     /// Whether waiting may cure it.
@@ -112,11 +111,9 @@ impl From<TakeError> for SinkError {
 impl fmt::Display for SinkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SinkError::Io {
-                operation,
-                path,
-                source,
-            } => write!(f, "cannot {operation} {}: {source}", path.display()),
+            SinkError::Io { operation, path, source } => {
+                write!(f, "cannot {operation} {}: {source}", path.display())
+            }
             SinkError::Foreign { path, problem } => write!(f, "{}: {problem}", path.display()),
             SinkError::Take(error) => write!(f, "{error}"),
             SinkError::Cursor(error) => write!(f, "{error}"),

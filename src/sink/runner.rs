@@ -23,9 +23,9 @@ pub struct Signals {
     pub finish: Shutdown,
 }
 
-/// Takes events from `channel`, `batch_size` at most at a time, and has `sink` write them, until a signal
-/// or an error that waiting cannot cure. A batch the sink could not write is rolled back and tried again,
-/// after 1 s, then 2 s, up to 5 s.
+/// Takes events from `channel`, `batch_size` at most at a time, and has `sink` write them, until a
+/// signal or an error that waiting cannot cure. A batch the sink could not write is rolled back and
+/// tried again, after 1 s, then 2 s, up to 5 s.
 pub fn run(
     sink: &mut dyn Sink,
     channel: &Arc<dyn Channel>,

@@ -1,9 +1,11 @@
 //! The outside world, into a channel.
 //!
-//! A source is driven by the world, so it runs itself. It acknowledges what it has read (moves a position on,
-//! answers a client) only when [`deliver`] has said that the events are durable; or better, it lets its
-//! position ride on the same commit as a cursor of the channel, and then nothing can be lost or doubled.
+//! A source is driven by the world, so it runs itself. It acknowledges what it has read (moves a
+//! position on, answers a client) only when [`deliver`] has said that the events are durable; or
+//! better, it lets its position ride on the same commit as a cursor of the channel, and then
+//! nothing can be lost or doubled.
 
+#[allow(clippy::disallowed_methods, reason = "reads files that are not the engine's, and waits")]
 pub mod taildir;
 
 use std::collections::VecDeque;
@@ -21,8 +23,9 @@ pub use taildir::Taildir;
 
 /// Puts events into a channel until it is told to stop.
 pub trait Source: Send {
-    /// Runs until `shutdown` says stop, the source has nothing more (when it was made to end then), or an
-    /// error that trying again cannot cure. What could not be made durable is not acknowledged upstream.
+    /// Runs until `shutdown` says stop, the source has nothing more (when it was made to end then),
+    /// or an error that trying again cannot cure. What could not be made durable is not
+    /// acknowledged upstream.
     fn run(
         self: Box<Self>,
         channel: Arc<dyn Channel>,
@@ -37,8 +40,8 @@ pub type CursorChange = (String, Option<Vec<u8>>);
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SourceError {
-    /// The channel has stopped itself. Whether the last events are in it is unknown; the position is in the
-    /// same record, so a restart finds out.
+    /// The channel has stopped itself. Whether the last events are in it is unknown; the position
+    /// is in the same record, so a restart finds out.
     Stopped(Stopped),
     /// The channel was closed while the source was running.
     Closed,
@@ -67,11 +70,7 @@ pub enum SourceError {
 
 impl SourceError {
     pub(crate) fn io(operation: &'static str, path: &Path, source: io::Error) -> SourceError {
-        SourceError::Io {
-            operation,
-            path: path.to_path_buf(),
-            source,
-        }
+        SourceError::Io { operation, path: path.to_path_buf(), source }
     }
 }
 
@@ -82,19 +81,17 @@ impl fmt::Display for SourceError {
             SourceError::Closed => write!(f, "the channel was closed while the source was running"),
             SourceError::TooLarge { size } => write!(
                 f,
-                "an event of {size} bytes is larger than the channel may ever hold; raise the channel's \
-                 capacity in bytes or lower the source's limit (for taildir: maxLineLength)"
+                "an event of {size} bytes is larger than the channel may ever hold; \
+                 raise its capacity in bytes, or lower the source's limit (taildir: maxLineLength)"
             ),
             SourceError::Cursor { name, problem } => write!(
                 f,
                 "the position {name} in the channel cannot be used: {problem}; \
                  use the program that wrote it or a newer one"
             ),
-            SourceError::Io {
-                operation,
-                path,
-                source,
-            } => write!(f, "cannot {operation} {}: {source}", path.display()),
+            SourceError::Io { operation, path, source } => {
+                write!(f, "cannot {operation} {}: {source}", path.display())
+            }
         }
     }
 }
@@ -109,12 +106,13 @@ impl std::error::Error for SourceError {
     }
 }
 
-/// Puts `events` into `channel`, in order, and returns how many are durable: all of them, unless `shutdown`
-/// said stop while the channel had no room.
+/// Puts `events` into `channel`, in order, and returns how many are durable: all of them, unless
+/// `shutdown` said stop while the channel had no room.
 ///
-/// They go in as few transactions as the channel's limits allow. `cursors(n)` is asked for what to record
-/// with the commit that brings the number of durable events to `n`; so wherever a stop or crash falls, the
-/// cursors and the events in the channel agree. A full channel or disk is waited for.
+/// They go in as few transactions as the channel's limits allow. `cursors(n)` is asked for what to
+/// record with the commit that brings the number of durable events to `n`; so wherever a stop or
+/// crash falls, the cursors and the events in the channel agree. A full channel or disk is waited
+/// for.
 pub fn deliver(
     channel: &dyn Channel,
     events: Vec<Event>,
@@ -124,6 +122,7 @@ pub fn deliver(
     let total = events.len();
     let mut waiting = VecDeque::from(events);
     let mut back_off = BackOff::default();
+    let mut said = false;
     loop {
         let mut put = channel.begin_put();
         fill(&mut put, &mut waiting)?;
@@ -134,6 +133,9 @@ pub fn deliver(
         let refused = full || !commit(put, &mut waiting)?;
         if waiting.is_empty() && !refused {
             return Ok(total);
+        }
+        if full && !std::mem::replace(&mut said, true) {
+            tracing::warn!("the channel is full; waiting until events are taken from it");
         }
         if !refused {
             back_off.reset();
@@ -146,10 +148,15 @@ pub fn deliver(
 /// Moves events into the transaction until it is full, the channel is, or none are left.
 fn fill(put: &mut PutTransaction, waiting: &mut VecDeque<Event>) -> Result<(), SourceError> {
     while let Some(event) = waiting.pop_front() {
-        match put.put(event) {
+        // Room is waited for with empty hands only. Two sources that each hold a part of the room
+        // and wait for the rest would wait for each other, and the consumers for both: what is in
+        // the transaction is committed instead.
+        let result = match put.is_empty() {
+            true => put.put(event),
+            false => put.try_put(event),
+        };
+        match result {
             Ok(()) => {}
-            // A full channel: what is in the transaction already must be committed, for consumers can make
-            // room only by taking, and they may have nothing else to take.
             Err(PutError::TransactionFull(event) | PutError::Full(event)) => {
                 waiting.push_front(event);
                 return Ok(());
@@ -189,8 +196,6 @@ fn set_cursor(
         Some(value) => put.set_cursor(name, value),
         None => put.clear_cursor(name),
     };
-    result.map_err(|error| SourceError::Cursor {
-        name: name.to_string(),
-        problem: error.to_string(),
-    })
+    result
+        .map_err(|error| SourceError::Cursor { name: name.to_string(), problem: error.to_string() })
 }

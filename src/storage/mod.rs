@@ -131,11 +131,7 @@ impl StorageError {
             path.push('/');
             path.push_str(name);
         }
-        StorageError {
-            operation,
-            path,
-            source: Arc::new(source),
-        }
+        StorageError { operation, path, source: Arc::new(source) }
     }
 
     /// The kind of the system's answer.
@@ -146,11 +142,7 @@ impl StorageError {
 
 impl fmt::Display for StorageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "cannot {} {}: {}",
-            self.operation, self.path, self.source
-        )
+        write!(f, "cannot {} {}: {}", self.operation, self.path, self.source)
     }
 }
 

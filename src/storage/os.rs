@@ -60,11 +60,7 @@ impl OsStorage {
         let location = given.display().to_string();
         let failed = |operation| {
             let path = location.clone();
-            move |error| StorageError {
-                operation,
-                path,
-                source: Arc::new(error),
-            }
+            move |error| StorageError { operation, path, source: Arc::new(error) }
         };
         if create {
             create_directory(given).map_err(failed("create directory"))?;
@@ -73,11 +69,7 @@ impl OsStorage {
         check_directory(given).map_err(failed("open directory"))?;
         let path = fs::canonicalize(given).map_err(failed("open directory"))?;
         let directory = fs::File::open(&path).map_err(failed("open directory"))?;
-        Ok(OsStorage {
-            path,
-            location,
-            directory,
-        })
+        Ok(OsStorage { path, location, directory })
     }
 
     fn path_of(&self, name: &str) -> io::Result<PathBuf> {
@@ -92,10 +84,7 @@ impl OsStorage {
     }
 
     fn file(&self, file: fs::File) -> OsFile {
-        OsFile {
-            file,
-            directory: self.path.clone(),
-        }
+        OsFile { file, directory: self.path.clone() }
     }
 }
 
@@ -154,10 +143,7 @@ impl Storage for OsStorage {
         let path = self.path_of(name)?;
         for _ in 0..LOCK_ATTEMPTS_MAX {
             if let Some(file) = hold(&path, open_lock(&path, create)?)? {
-                return Ok(Box::new(OsLock {
-                    file,
-                    writable: create,
-                }));
+                return Ok(Box::new(OsLock { file, writable: create }));
             }
         }
         Err(io::Error::new(
@@ -179,10 +165,7 @@ impl Storage for OsStorage {
             std::thread::current().id(),
             std::ptr::from_ref(self).addr(),
         );
-        let halves = [
-            RandomState::new().hash_one(here),
-            RandomState::new().hash_one(here),
-        ];
+        let halves = [RandomState::new().hash_one(here), RandomState::new().hash_one(here)];
         let mut id = [0; 16];
         id[..8].copy_from_slice(&halves[0].to_le_bytes());
         id[8..].copy_from_slice(&halves[1].to_le_bytes());
@@ -190,9 +173,7 @@ impl Storage for OsStorage {
         let mut random = [0; 16];
         let source = fs::File::open("/dev/urandom");
         if source.is_ok_and(|mut source| source.read_exact(&mut random).is_ok()) {
-            id.iter_mut()
-                .zip(random)
-                .for_each(|(byte, other)| *byte ^= other);
+            id.iter_mut().zip(random).for_each(|(byte, other)| *byte ^= other);
         }
         id
     }
@@ -229,11 +210,10 @@ impl OsFile {
         if fs2::available_space(&self.directory).is_ok_and(|left| left < missing) {
             return Err(ErrorKind::StorageFull.into());
         }
-        self.write_zeros(former, size)
-            .map_err(|error| match error.kind() {
-                ErrorKind::QuotaExceeded => io::Error::new(ErrorKind::StorageFull, error),
-                _ => error,
-            })
+        self.write_zeros(former, size).map_err(|error| match error.kind() {
+            ErrorKind::QuotaExceeded => io::Error::new(ErrorKind::StorageFull, error),
+            _ => error,
+        })
     }
 }
 
@@ -263,12 +243,12 @@ impl File for OsFile {
             return Ok(());
         }
         // The error says nothing: the system returns the reason, and fs2 reads it from where it is not
-        // (a full disk comes out as code 0, or as the thread's previous error). So give back what was
-        // taken, look at the space, and else let plain writes succeed or find the true reason.
-        self.file.set_len(former)?;
+        // (a full disk comes out as code 0, or as the thread's previous error). So look at the space that
+        // is left, and otherwise let plain writes succeed or find the true reason.
         let outcome = self.allocate_by_writing(former, size);
         if outcome.is_err() {
-            // Should this fail too, the file stays longer, which the contract allows.
+            // Gives back the blocks that either attempt got. Should this fail too, the file stays longer,
+            // which the contract allows.
             let _ = self.file.set_len(former);
         }
         outcome
@@ -376,10 +356,9 @@ fn same_file(one: &fs::Metadata, other: &fs::Metadata) -> bool {
 fn check_directory(path: &Path) -> io::Result<()> {
     match fs::metadata(path) {
         Ok(found) if found.is_dir() => Ok(()),
-        Ok(_) => Err(io::Error::new(
-            ErrorKind::NotADirectory,
-            "it is there, but it is not a directory",
-        )),
+        Ok(_) => {
+            Err(io::Error::new(ErrorKind::NotADirectory, "it is there, but it is not a directory"))
+        }
         Err(error) if error.kind() == ErrorKind::NotFound && fs::symlink_metadata(path).is_ok() => {
             Err(io::Error::new(
                 ErrorKind::NotADirectory,

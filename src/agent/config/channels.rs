@@ -22,12 +22,10 @@ pub struct ChannelConfig {
 }
 
 const TYPES: [&str; 2] = ["file", "memory"];
-const TYPES_LATER: [&str; 3] = [
-    "jdbc",
-    "spillablememory",
-    "org.apache.flume.channel.kafka.KafkaChannel",
-];
-/// Bytes a memory channel may hold. Flume takes 80 % of the heap; there is no heap limit here to ask.
+const TYPES_LATER: [&str; 3] =
+    ["jdbc", "spillablememory", "org.apache.flume.channel.kafka.KafkaChannel"];
+/// Bytes a memory channel may hold. Flume takes 80 % of the heap; there is no heap limit here to
+/// ask.
 const MEMORY_BYTES: u64 = 256 << 20;
 
 const FILE_KEYS: &[Key] = &[
@@ -41,10 +39,7 @@ const FILE_KEYS: &[Key] = &[
     Key("checkpointInterval", Fate::Read),
     Key("maxFileSize", Fate::Read),
     Key("fsyncPerTransaction", Fate::Read),
-    Key(
-        "fsyncInterval",
-        Fate::Unused("only used when fsyncPerTransaction is false"),
-    ),
+    Key("fsyncInterval", Fate::Unused("only used when fsyncPerTransaction is false")),
     Key(
         "checkpointDir",
         Fate::Unused("not used: the channel keeps its checkpoint in its own directory"),
@@ -53,30 +48,15 @@ const FILE_KEYS: &[Key] = &[
         "minimumRequiredSpace",
         Fate::Unused("not used: a full disk refuses puts, and takes go on"),
     ),
-    Key(
-        "useDualCheckpoints",
-        Fate::Unused("not used: there are always two checkpoints"),
-    ),
+    Key("useDualCheckpoints", Fate::Unused("not used: there are always two checkpoints")),
     Key(
         "backupCheckpointDir",
         Fate::Unused("not used: both checkpoints are in the channel's directory"),
     ),
-    Key(
-        "compressBackupCheckpoint",
-        Fate::Unused("not used: a checkpoint is a few kilobytes"),
-    ),
-    Key(
-        "checkpointOnClose",
-        Fate::Unused("not used: a clean stop always takes a checkpoint"),
-    ),
-    Key(
-        "use-log-replay-v1",
-        Fate::Unused("not used: there is one way to replay"),
-    ),
-    Key(
-        "use-fast-replay",
-        Fate::Unused("not used: there is one way to replay"),
-    ),
+    Key("compressBackupCheckpoint", Fate::Unused("not used: a checkpoint is a few kilobytes")),
+    Key("checkpointOnClose", Fate::Unused("not used: a clean stop always takes a checkpoint")),
+    Key("use-log-replay-v1", Fate::Unused("not used: there is one way to replay")),
+    Key("use-fast-replay", Fate::Unused("not used: there is one way to replay")),
     Key(
         "encryption.*",
         Fate::Refused(
@@ -97,8 +77,8 @@ const MEMORY_KEYS: &[Key] = &[
     ),
 ];
 
-/// Reads a channel. `None` when its type or its place is not known; the rest has defaults in place of what is
-/// wrong, and every mistake is reported.
+/// Reads a channel. `None` when its type or its place is not known; the rest has defaults in place
+/// of what is wrong, and every mistake is reported.
 pub(super) fn read(section: &Section<'_>, name: &str) -> Option<ChannelConfig> {
     let kind = section.required("type", "this channel has no type", "file")?;
     let kind = section.choice(kind, "this type of channel", &TYPES, &TYPES_LATER)?;
@@ -123,10 +103,7 @@ fn file(section: &Section<'_>, name: &str) -> Option<ChannelConfig> {
         let wanted = section.number("maxFileSize", SEGMENT_SIZE_MAX, 1..=u64::MAX);
         let size = wanted.clamp(SEGMENT_SIZE_MIN, SEGMENT_SIZE_MAX);
         if size != wanted {
-            section.note(
-                "maxFileSize",
-                &format!("{wanted} is out of range, {size} is used"),
-            );
+            section.note("maxFileSize", &format!("{wanted} is out of range, {size} is used"));
         }
         options = options.segment_size(size);
     }
@@ -158,15 +135,9 @@ fn common(section: &Section<'_>, capacity: u64, transaction: u64) -> (ChannelOpt
     let default = transaction.min(capacity);
     let limit = TRANSACTION_EVENTS_MAX as u64;
     let transaction = section.number("transactionCapacity", default, 1..=limit);
-    if let Some(property) = section
-        .get("transactionCapacity")
-        .filter(|_| transaction > capacity)
-    {
+    if let Some(property) = section.get("transactionCapacity").filter(|_| transaction > capacity) {
         section
-            .wrong(
-                property,
-                &format!("more than the capacity, {capacity} events"),
-            )
+            .wrong(property, &format!("more than the capacity, {capacity} events"))
             .cure("lower it, or raise `capacity`")
             .tell(section.sheet);
     }
@@ -178,8 +149,8 @@ fn common(section: &Section<'_>, capacity: u64, transaction: u64) -> (ChannelOpt
     (options, transaction)
 }
 
-/// Flume's default is one place for all channels of a user, so that two of them collide (its FLUME guide
-/// warns of it); here the place must be named.
+/// Flume's default is one place for all channels of a user, so that two of them collide (its FLUME
+/// guide warns of it); here the place must be named.
 fn directory(section: &Section<'_>) -> Option<PathBuf> {
     let own = section.get("directory");
     let property = match (own, section.get("dataDirs")) {

@@ -6,6 +6,7 @@ mod sections;
 mod sinks;
 mod sources;
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use self::section::{Section, Sheet};
@@ -30,8 +31,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads the part of `text` that is about `agent`. `path` is only for messages. Other agents in the same
-    /// file are not looked at.
+    /// Reads the part of `text` that is about `agent`. `path` is only for messages. Other agents in
+    /// the same file are not looked at.
     pub fn parse(text: &str, path: &str, agent: &str) -> Result<Config, ConfigError> {
         let mut problems = Vec::new();
         let properties = properties::parse(text, &mut problems);
@@ -45,12 +46,7 @@ impl Config {
         if !problems.is_empty() {
             return Err(ConfigError::new(path, text, problems));
         }
-        Ok(Config {
-            channels,
-            sources,
-            sinks,
-            notes,
-        })
+        Ok(Config { channels, sources, sinks, notes })
     }
 }
 
@@ -66,20 +62,13 @@ fn read(sheet: &Sheet<'_>, agent: &str) -> Components {
         .iter()
         .filter_map(|(name, section)| channels::read(section, name))
         .collect();
-    let sources: Vec<SourceConfig> = source_sections
-        .iter()
-        .filter_map(|(name, section)| sources::read(section, name))
-        .collect();
-    let sinks: Vec<SinkConfig> = sink_sections
-        .iter()
-        .filter_map(|(name, section)| sinks::read(section, name))
-        .collect();
+    let sources: Vec<SourceConfig> =
+        source_sections.iter().filter_map(|(name, section)| sources::read(section, name)).collect();
+    let sinks: Vec<SinkConfig> =
+        sink_sections.iter().filter_map(|(name, section)| sinks::read(section, name)).collect();
 
     let names: Vec<&str> = channel_sections.iter().map(|(name, _)| *name).collect();
-    let links = Links {
-        names,
-        channels: &channels,
-    };
+    let links = Links { names, channels: &channels };
     for (name, section) in &source_sections {
         let source = sources.iter().find(|source| source.name == *name);
         let batch = source.map_or(0, |source| source.options.batch_size as u64);
@@ -106,41 +95,38 @@ struct Links<'a> {
 }
 
 impl Links<'_> {
-    /// Whether the channel exists and its transactions can hold the component's batches: in Flume a batch
-    /// that is too large is rolled back and delivered again for ever.
+    /// Whether the channel exists and its transactions can hold the component's batches: in Flume a
+    /// batch that is too large is rolled back and delivered again for ever.
     fn check(&self, section: &Section<'_>, key: &str, (batch_key, batch): (&str, u64)) {
         let Some(property) = section.get(key) else {
             return;
         };
         for (word, span) in property.words() {
             if !self.names.contains(&word) {
-                let cure = match did_you_mean(word, self.names.iter().copied()) {
-                    Some(guess) => format!("did you mean `{guess}`?"),
-                    None => format!("the channels are: {}", self.names.join(", ")),
-                };
-                let title = format!("there is no channel `{word}`");
-                section.sheet.report(
-                    Problem::new(span, title)
-                        .label("not in the list of channels")
-                        .cure(cure),
-                );
+                section.sheet.report(self.unknown(word, span));
             }
             let channel = self.channels.iter().find(|channel| channel.name == word);
             let limit = channel.map_or(u64::MAX, |channel| channel.transaction_capacity);
             if batch > limit {
                 let place = section.get(batch_key).unwrap_or(property).value_span();
-                section.sheet.report(
+                let key = section.name(batch_key);
+                let problem =
                     Problem::new(place, "a batch is larger than a transaction of its channel")
-                        .label(format!(
-                            "{batch} events, but `{word}` takes {limit} at once"
-                        ))
-                        .cure(format!(
-                            "lower `{}`, or raise `transactionCapacity` of `{word}`",
-                            section.name(batch_key)
-                        )),
-                );
+                        .label(format!("{batch} events, but `{word}` takes {limit} at once"))
+                        .cure(format!("lower `{key}`, or raise `transactionCapacity` of `{word}`"));
+                section.sheet.report(problem);
             }
         }
+    }
+
+    fn unknown(&self, word: &str, span: Range<usize>) -> Problem {
+        let cure = match did_you_mean(word, self.names.iter().copied()) {
+            Some(guess) => format!("did you mean `{guess}`?"),
+            None => format!("the channels are: {}", self.names.join(", ")),
+        };
+        Problem::new(span, format!("there is no channel `{word}`"))
+            .label("not in the list of channels")
+            .cure(cure)
     }
 }
 
@@ -151,19 +137,14 @@ fn refuse_shared_directories(channels: &[ChannelConfig], sections: &[(&str, Sect
         let Some(directory) = &channel.directory else {
             continue;
         };
-        let place = directory
-            .canonicalize()
-            .unwrap_or_else(|_| directory.components().collect());
+        let place = directory.canonicalize().unwrap_or_else(|_| directory.components().collect());
         let Some((_, section)) = sections.iter().find(|(name, _)| *name == channel.name) else {
             continue;
         };
         let own = section.get("directory").or_else(|| section.get("dataDirs"));
         match (seen.iter().find(|(other, _)| *other == place), own) {
             (Some((_, other)), Some(property)) => section
-                .wrong(
-                    property,
-                    &format!("this is the directory of channel `{other}` too"),
-                )
+                .wrong(property, &format!("this is the directory of channel `{other}` too"))
                 .cure("give each channel a directory of its own")
                 .tell(section.sheet),
             _ => seen.push((place, &channel.name)),
@@ -188,7 +169,8 @@ fn note_forgetful(
             section.note(
                 "channels",
                 "a channel in memory keeps no positions, so every start reads all files again \
-                 (or, with skipToEnd, none of what is there); use a file channel to go on where it stopped",
+                 (or, with skipToEnd, none of what is there); \
+                 use a file channel to go on where it stopped",
             );
         }
     }

@@ -72,9 +72,7 @@ impl<'a> Section<'a> {
 
     /// The value of a key that must be there; `example` completes "add".
     pub(super) fn required(&self, key: &str, why: &str, example: &str) -> Option<&'a Property> {
-        let found = self
-            .get(key)
-            .filter(|property| !property.value.trim().is_empty());
+        let found = self.get(key).filter(|property| !property.value.trim().is_empty());
         if found.is_none() {
             let name = self.name(key);
             self.sheet.report(
@@ -103,14 +101,10 @@ impl<'a> Section<'a> {
             Err(_) => self.wrong(property, "this is no whole number"),
         };
         let cure = match *range.end() {
-            u64::MAX => format!(
-                "write a number from {}; the default is {default}",
-                range.start()
-            ),
-            end => format!(
-                "write a number from {} to {end}; the default is {default}",
-                range.start()
-            ),
+            u64::MAX => format!("write a number from {}; the default is {default}", range.start()),
+            end => {
+                format!("write a number from {} to {end}; the default is {default}", range.start())
+            }
         };
         wrong.cure(cure).tell(self.sheet);
         default
@@ -133,8 +127,8 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// One of several words, whatever the case, as its place among them. `later` are words whose time is
-    /// still to come.
+    /// One of several words, whatever the case, as its place among them. `later` are words whose
+    /// time is still to come.
     pub(super) fn choice(
         &self,
         property: &Property,
@@ -143,20 +137,15 @@ impl<'a> Section<'a> {
         later: &[&str],
     ) -> Option<usize> {
         let text = property.value.trim();
-        let found = words
-            .iter()
-            .position(|word| word.eq_ignore_ascii_case(text));
+        let found = words.iter().position(|word| word.eq_ignore_ascii_case(text));
         if found.is_some() {
             return found;
         }
         let known = words.join(", ");
         if later.iter().any(|word| word.eq_ignore_ascii_case(text)) {
-            self.wrong(
-                property,
-                &format!("{what} is not supported yet by this version"),
-            )
-            .cure(format!("this version knows: {known}"))
-            .tell(self.sheet);
+            self.wrong(property, &format!("{what} is not supported yet by this version"))
+                .cure(format!("this version knows: {known}"))
+                .tell(self.sheet);
             return None;
         }
         let guess = did_you_mean(text, words.iter().copied());
@@ -203,12 +192,10 @@ impl<'a> Section<'a> {
             if self.sheet.used.borrow().contains(&index) {
                 continue;
             }
-            let fate = keys
-                .iter()
-                .find(|Key(name, _)| match name.strip_suffix('*') {
-                    Some(start) => key.starts_with(start),
-                    None => key == *name,
-                });
+            let fate = keys.iter().find(|Key(name, _)| match name.strip_suffix('*') {
+                Some(start) => key.starts_with(start),
+                None => key == *name,
+            });
             let span = property.key_span.clone();
             let problem = match fate.map(|Key(_, fate)| *fate) {
                 Some(Fate::Unused(why)) => {
@@ -229,20 +216,15 @@ impl<'a> Section<'a> {
     }
 
     fn unknown(&self, property: &Property, key: &str, keys: &[Key]) -> Problem {
-        let known = keys
-            .iter()
-            .filter(|Key(_, fate)| matches!(fate, Fate::Read | Fate::Unused(_)));
+        let known = keys.iter().filter(|Key(_, fate)| matches!(fate, Fate::Read | Fate::Unused(_)));
         let names = known.map(|Key(name, _)| name.trim_end_matches(['.', '*']));
         let cure = match did_you_mean(key, names) {
             Some(guess) => format!("did you mean `{}`?", self.name(guess)),
             None => "remove it, or correct its name".to_string(),
         };
-        Problem::new(
-            property.key_span.clone(),
-            format!("`{key}` is not known here"),
-        )
-        .label("no such key")
-        .cure(cure)
+        Problem::new(property.key_span.clone(), format!("`{key}` is not known here"))
+            .label("no such key")
+            .cure(cure)
     }
 }
 

@@ -11,11 +11,7 @@ const LISTS_LATER: [&str; 2] = ["sinkgroups", "configfilters"];
 
 /// The components listed under `kind`, each with its keys.
 pub(super) fn of<'a>(sheet: &'a Sheet<'a>, agent: &str, kind: &str) -> Vec<(&'a str, Section<'a>)> {
-    let root = Section {
-        sheet,
-        prefix: format!("{agent}."),
-        home: 0..0,
-    };
+    let root = Section { sheet, prefix: format!("{agent}."), home: 0..0 };
     let Some(list) = root.get(kind) else {
         if kind != "sources" {
             missing(sheet, agent, kind);
@@ -32,11 +28,7 @@ pub(super) fn of<'a>(sheet: &'a Sheet<'a>, agent: &str, kind: &str) -> Vec<(&'a 
             sheet.report(problem.label(limit).cure("choose another name"));
         } else {
             let prefix = format!("{agent}.{kind}.{name}.");
-            let section = Section {
-                sheet,
-                prefix,
-                home: span,
-            };
+            let section = Section { sheet, prefix, home: span };
             sections.push((name, section));
         }
     }
@@ -71,10 +63,7 @@ pub(super) fn agent_is_there(sheet: &Sheet<'_>, agent: &str) -> bool {
     if agents.contains(&agent) {
         return true;
     }
-    let cure = match (
-        did_you_mean(agent, agents.iter().copied()),
-        agents.is_empty(),
-    ) {
+    let cure = match (did_you_mean(agent, agents.iter().copied()), agents.is_empty()) {
         (Some(guess), _) => format!("did you mean `{guess}`?"),
         (None, true) => format!("the file names no agent; its keys begin as `{agent}.sources`"),
         (None, false) => format!("the agents in it are: {}", agents.join(", ")),
@@ -88,8 +77,8 @@ pub(super) fn agent_is_there(sheet: &Sheet<'_>, agent: &str) -> bool {
     false
 }
 
-/// Keys of the agent that belong to no component it lists, and lines that belong to no agent at all. Flume
-/// ignores both; mostly they are misspelt.
+/// Keys of the agent that belong to no component it lists, and lines that belong to no agent at
+/// all. Flume ignores both; mostly they are misspelt.
 pub(super) fn refuse_strays(sheet: &Sheet<'_>, agent: &str) {
     for property in sheet.properties {
         let Some((name, rest)) = property.key.split_once('.') else {
@@ -156,23 +145,16 @@ fn stray(sheet: &Sheet<'_>, agent: &str, property: &Property, rest: &str) -> Opt
 pub(super) fn refuse_lookups(sheet: &Sheet<'_>, agent: &str) {
     let prefix = format!("{agent}.");
     for property in sheet.properties {
-        let found = property
-            .value
-            .find("${")
-            .filter(|_| property.key.starts_with(&prefix));
+        let found = property.value.find("${").filter(|_| property.key.starts_with(&prefix));
         let Some(start) = found else {
             continue;
         };
-        let end = property.value[start..]
-            .find('}')
-            .map_or(property.value.len(), |end| start + end + 1);
+        let end =
+            property.value[start..].find('}').map_or(property.value.len(), |end| start + end + 1);
         sheet.report(
-            Problem::new(
-                property.part_span(start..end),
-                "lookups are not supported yet",
-            )
-            .label("not supported yet by this version")
-            .cure("write the value itself"),
+            Problem::new(property.part_span(start..end), "lookups are not supported yet")
+                .label("not supported yet by this version")
+                .cure("write the value itself"),
         );
     }
 }

@@ -59,16 +59,10 @@ const FILE_ROLL_KEYS: &[Key] = &[
     Key("sink.serializer", Fate::Read),
     Key("sink.serializer.appendNewline", Fate::Read),
 ];
-const LOGGER_KEYS: &[Key] = &[
-    Key("type", Fate::Read),
-    Key("channel", Fate::Read),
-    Key("maxBytesToLog", Fate::Read),
-];
-const NULL_KEYS: &[Key] = &[
-    Key("type", Fate::Read),
-    Key("channel", Fate::Read),
-    Key("batchSize", Fate::Read),
-];
+const LOGGER_KEYS: &[Key] =
+    &[Key("type", Fate::Read), Key("channel", Fate::Read), Key("maxBytesToLog", Fate::Read)];
+const NULL_KEYS: &[Key] =
+    &[Key("type", Fate::Read), Key("channel", Fate::Read), Key("batchSize", Fate::Read)];
 
 /// Reads a sink. `None` when it is too wrong to be made; every mistake is reported.
 pub(super) fn read(section: &Section<'_>, name: &str) -> Option<SinkConfig> {

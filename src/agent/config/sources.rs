@@ -44,10 +44,7 @@ const KEYS: &[Key] = &[
     Key("batchSize", Fate::Read),
     Key("maxBatchCount", Fate::Read),
     Key("fileHeader", Fate::Read),
-    Key(
-        "fileHeaderKey",
-        Fate::Unused("only used when fileHeader is true"),
-    ),
+    Key("fileHeaderKey", Fate::Unused("only used when fileHeader is true")),
     Key("byteOffsetHeader", Fate::Read),
     Key("skipToEnd", Fate::Read),
     Key("idleTimeout", Fate::Read),
@@ -60,14 +57,8 @@ const KEYS: &[Key] = &[
             "not used: the positions are in the channel, in the same commits as the lines",
         ),
     ),
-    Key(
-        "writePosInterval",
-        Fate::Unused("not used: every commit records its positions"),
-    ),
-    Key(
-        "cachePatternMatching",
-        Fate::Unused("not used: the directory is listed at every look"),
-    ),
+    Key("writePosInterval", Fate::Unused("not used: every commit records its positions")),
+    Key("cachePatternMatching", Fate::Unused("not used: the directory is listed at every look")),
     Key("interceptors", Fate::Later),
     Key("interceptors.*", Fate::Later),
     Key("selector.*", Fate::Later),
@@ -85,11 +76,7 @@ pub(super) fn read(section: &Section<'_>, name: &str) -> Option<SourceConfig> {
     known?;
     let options = taildir(section);
     section.finish(KEYS);
-    Some(SourceConfig {
-        name: name.to_string(),
-        channel: channel?,
-        options: options?,
-    })
+    Some(SourceConfig { name: name.to_string(), channel: channel?, options: options? })
 }
 
 fn channel(section: &Section<'_>) -> Option<String> {
@@ -99,7 +86,7 @@ fn channel(section: &Section<'_>) -> Option<String> {
         _ => {
             section
                 .wrong(property, "more than one channel is not supported yet by this version")
-                .cure("name one channel; with several, a crash between their commits would double lines")
+                .cure("name one; with several, a crash between their commits would double lines")
                 .tell(section.sheet);
             None
         }
@@ -132,11 +119,7 @@ fn groups(section: &Section<'_>) -> Option<Vec<FileGroup>> {
     let mut groups = Vec::new();
     let mut whole = true;
     for (name, span) in property.words() {
-        let place = Section {
-            sheet: section.sheet,
-            prefix: section.prefix.clone(),
-            home: span,
-        };
+        let place = Section { sheet: section.sheet, prefix: section.prefix.clone(), home: span };
         match group(&place, name) {
             Some(group) => groups.push(group),
             None => whole = false,
@@ -166,26 +149,19 @@ fn group(section: &Section<'_>, name: &str) -> Option<FileGroup> {
     let example = r"/var/log/app/access\\.log.*";
     let property = section.required(&key, "this group has no files", example)?;
     let path = Path::new(property.value.trim());
-    let (directory, pattern) = match (
-        path.parent(),
-        path.file_name().and_then(|name| name.to_str()),
-    ) {
-        (Some(directory), Some(pattern)) if path.is_absolute() && !path.ends_with("..") => {
-            (directory, pattern)
-        }
-        _ => {
-            section
-                .wrong(
-                    property,
-                    "not an absolute path that ends with a pattern for names",
-                )
-                .cure(format!(
-                    "write a directory, `/`, and a regular expression, as {example}"
-                ))
-                .tell(section.sheet);
-            return None;
-        }
-    };
+    let (directory, pattern) =
+        match (path.parent(), path.file_name().and_then(|name| name.to_str())) {
+            (Some(directory), Some(pattern)) if path.is_absolute() && !path.ends_with("..") => {
+                (directory, pattern)
+            }
+            _ => {
+                section
+                    .wrong(property, "not an absolute path that ends with a pattern for names")
+                    .cure(format!("write a directory, `/`, and a regular expression, as {example}"))
+                    .tell(section.sheet);
+                return None;
+            }
+        };
     let mut group = match FileGroup::new(directory, pattern) {
         Ok(group) => group,
         Err(error) => {
@@ -193,7 +169,7 @@ fn group(section: &Section<'_>, name: &str) -> Option<FileGroup> {
             let reason = reason.trim_start_matches("error: ");
             section
                 .wrong(property, &format!("not a regular expression: {reason}"))
-                .cure("only what follows the last `/` is a pattern; look-around and back-references do not exist here")
+                .cure("a pattern follows the last `/`; it has no look-around, no back-references")
                 .tell(section.sheet);
             return None;
         }

@@ -105,7 +105,8 @@ pub(crate) fn decode_ack(payload: &[u8]) -> Result<Ack, Malformed> {
     let mut ranges: Vec<Range<u64>> = Vec::with_capacity(count);
     for _ in 0..count {
         let start = input.u64()?;
-        let end = start.checked_add(input.u64()?).ok_or(Malformed("a range past the last sequence"))?;
+        let end =
+            start.checked_add(input.u64()?).ok_or(Malformed("a range past the last sequence"))?;
         let follows = ranges.last().is_none_or(|last| start > last.end);
         if start >= end || !follows {
             return Err(Malformed("ranges that are empty, touch or do not ascend"));

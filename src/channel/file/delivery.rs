@@ -10,7 +10,7 @@ use super::tail::{Lookup, TailRecord};
 use crate::channel::Corruption;
 use crate::channel::transaction::Taken;
 use crate::event::Event;
-use crate::log::{Damage, Flaw, Kind, LogError, LogReader, Lsn};
+use crate::log::{Damage, Flaw, LogError, LogReader, Lsn};
 use crate::sync::{Mutex, lock};
 
 /// Where consumers are in the log. All consumers share it, behind one lock.
@@ -60,7 +60,8 @@ impl Delivery {
         }
         loop {
             while let Some((sequence, event)) = self.next_of_current()? {
-                if sequence >= self.acked.end() || !self.acked.contains_all(sequence..sequence + 1) {
+                if sequence >= self.acked.end() || !self.acked.contains_all(sequence..sequence + 1)
+                {
                     self.lent += 1;
                     return Ok(Some(Taken { sequence, event }));
                 }
@@ -95,7 +96,9 @@ impl Delivery {
     }
 
     fn next_of_current(&mut self) -> Result<Option<(u64, Event)>, LogError> {
-        let Some(current) = &mut self.current else { return Ok(None) };
+        let Some(current) = &mut self.current else {
+            return Ok(None);
+        };
         let event = match &mut current.events {
             Source::Memory { record, index } => {
                 *index += 1;
@@ -136,9 +139,11 @@ impl Delivery {
             }
         };
         loop {
-            let Some(found) = self.reader.next(self.position, visible)? else { return Ok(false) };
+            let Some(found) = self.reader.next(self.position, visible)? else {
+                return Ok(false);
+            };
             let header = found.header;
-            if header.kind != Kind::Put {
+            if !header.kind.has_events() {
                 self.position = header.end();
                 continue;
             }

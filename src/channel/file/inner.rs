@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::core::{Acks, Core, Effect, Ended, Entry, Refusal as NoRoom};
 use super::delivery::Delivery;
@@ -151,9 +152,7 @@ impl Inner {
         self.room.close();
         self.core().news.raise();
         self.send_lazy();
-        self.commit
-            .close(Entry::bare(Kind::Close))
-            .map_err(|ended| self.close_error(ended))?;
+        self.commit.close(Entry::bare(Kind::Close)).map_err(|ended| self.close_error(ended))?;
         let core = self.core();
         core.with_view(|view| core.log.close(view))
             .map_err(|error| self.close_error(Ended::from(error)))
@@ -179,6 +178,10 @@ impl Backend for Inner {
 
     fn reserve(&self, size: u64) -> Result<(), Refusal> {
         self.room.reserve(size, self.options.put_wait)
+    }
+
+    fn try_reserve(&self, size: u64) -> Result<(), Refusal> {
+        self.room.reserve(size, Duration::ZERO)
     }
 
     fn release(&self, events: u64, size: u64) {

@@ -50,7 +50,10 @@ struct Rounds {
     idle_since: Instant,
 }
 
-#[allow(clippy::disallowed_methods, reason = "intervals need a clock; nothing durable depends on it")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "intervals need a clock; nothing durable depends on it"
+)]
 fn run(inner: &Weak<Inner>, shutdown: &Shutdown) {
     let now = Instant::now();
     let mut rounds = Rounds { lazy: now, sync: now, checkpoint: now, seen: 0, idle_since: now };

@@ -59,8 +59,8 @@ pub struct FileChannel {
 
 /// Ends the helper thread when the last clone of the channel goes.
 struct Handle {
-    /// First, so that it ends before what it works on.
-    maintenance: Option<Maintenance>,
+    /// Held for its drop; first, so that it ends before what it works on.
+    _maintenance: Option<Maintenance>,
     inner: Arc<Inner>,
     recovery: Recovery,
 }
@@ -78,7 +78,10 @@ impl FileChannel {
         let storage = OsStorage::new(directory, options.create).map_err(|error| {
             if error.kind() == std::io::ErrorKind::NotFound && !options.create {
                 let path = directory.display().to_string();
-                return OpenError::NotAChannel { path, reason: "there is no such directory".into() };
+                return OpenError::NotAChannel {
+                    path,
+                    reason: "there is no such directory".into(),
+                };
             }
             OpenError::Storage(error)
         })?;
@@ -104,7 +107,7 @@ impl FileChannel {
             })?),
             false => None,
         };
-        Ok(FileChannel { handle: Arc::new(Handle { maintenance, inner, recovery }) })
+        Ok(FileChannel { handle: Arc::new(Handle { _maintenance: maintenance, inner, recovery }) })
     }
 
     /// What opening the channel found.

@@ -106,9 +106,13 @@ impl Queue {
     }
 
     /// Keeps only the mark that reading begins at. Replay marks records up to the end of the log; delivery
-    /// begins far before it and marks them again.
-    pub(crate) fn settle(&mut self) {
-        let (lsn, sequence) = self.read_from();
+    /// begins far before it and marks them again. What lay at or behind `proven_end` is found there, beginning
+    /// with `proven_sequence`.
+    pub(crate) fn settle(&mut self, proven_end: Lsn, proven_sequence: u64) {
+        let (lsn, sequence) = match self.read_from() {
+            (lsn, _) if lsn >= proven_end => (proven_end, proven_sequence),
+            before => before,
+        };
         self.marks = Marks::default();
         self.marks.push(lsn, sequence);
     }
@@ -199,12 +203,15 @@ impl Replay for Queue {
         }
         let head = decode_put_head(payload).map_err(malformed)?;
         self.mark(header.lsn, header.sequence);
-        Queue::apply(self, &Change::Put {
-            first_sequence: header.sequence,
-            events: head.count,
-            bytes: (payload.len() - head.events_at) as u64,
-            cursors: &head.cursors,
-        })
+        Queue::apply(
+            self,
+            &Change::Put {
+                first_sequence: header.sequence,
+                events: head.count,
+                bytes: (payload.len() - head.events_at) as u64,
+                cursors: &head.cursors,
+            },
+        )
     }
 
     fn next_sequence(&self) -> u64 {

@@ -45,7 +45,8 @@ impl RangeSet {
         if range.is_empty() || range.start < self.low {
             return false;
         }
-        let before = self.above.range(..=range.start).next_back().map(|(start, end)| (*start, *end));
+        let before =
+            self.above.range(..=range.start).next_back().map(|(start, end)| (*start, *end));
         let after = self.above.range(range.start..).next().map(|(start, end)| (*start, *end));
         if before.is_some_and(|(_, end)| end > range.start)
             || after.is_some_and(|(start, _)| start < range.end)

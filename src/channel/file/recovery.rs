@@ -9,7 +9,7 @@ use super::delivery::Delivery;
 use super::inner::Inner;
 use super::queue::Queue;
 use crate::channel::{ChannelOptions, OpenError, ReadMode};
-use crate::log::{Directory, End, LOCK, Log, LogError, LogOptions, LogReader, Lsn, Opened, View, survey};
+use crate::log::{Directory, End, LOCK, Log, LogError, LogOptions, LogReader, Lsn, View, survey};
 use crate::storage::{Access, Lock, Storage, StorageError, read_full_at};
 
 /// What opening a channel found.
@@ -86,7 +86,7 @@ pub(super) fn open(
     let mut queue = Queue::default();
     let (opened, recovery) = match survey(&directory, &mut queue) {
         Ok(survey) => {
-            queue.settle();
+            queue.settle(survey.proven_end(), survey.proven_sequence(queue.next_sequence()));
             let end = survey.tail.as_ref().map_or(Lsn(0), |tail| tail.end());
             let acked = queue.acked().clone();
             let view = View {
@@ -105,15 +105,14 @@ pub(super) fn open(
         }
         Err(LogError::Absent(_)) if options.create => {
             let upper = queue.encode();
-            let recovery =
-                Recovery { location, created: true, clean: true, replayed_bytes: 0 };
+            let recovery = Recovery { location, created: true, clean: true, replayed_bytes: 0 };
             (Log::create(directory.clone(), &log_options, upper), recovery)
         }
         Err(error) => return Err(open_error(&directory, error)),
     };
     let log = match opened.map_err(|error| open_error(&directory, error))? {
-        Opened::Ready(log) => log,
-        Opened::NoSpace => {
+        Some(log) => log,
+        None => {
             let error = ErrorKind::StorageFull.into();
             return Err(directory.error("", "allocate a segment in", error).into());
         }

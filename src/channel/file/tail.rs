@@ -19,7 +19,13 @@ pub(crate) struct TailRecord {
 }
 
 impl TailRecord {
-    pub(crate) fn new(lsn: Lsn, end: Lsn, first_sequence: u64, events: Vec<Event>, size: u64) -> Self {
+    pub(crate) fn new(
+        lsn: Lsn,
+        end: Lsn,
+        first_sequence: u64,
+        events: Vec<Event>,
+        size: u64,
+    ) -> Self {
         let cost = size + events.len() as u64 * EVENT_COST;
         TailRecord { lsn, end, first_sequence, events, cost }
     }
@@ -55,7 +61,9 @@ impl Tail {
         self.cost += record.cost;
         self.records.push_back(Arc::new(record));
         while self.cost > self.limit {
-            let Some(oldest) = self.records.pop_front() else { break };
+            let Some(oldest) = self.records.pop_front() else {
+                break;
+            };
             self.cost -= oldest.cost;
             self.covered_from = oldest.end;
         }

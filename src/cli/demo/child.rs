@@ -29,10 +29,7 @@ impl Agent {
         let log = log.append(true).create(true);
         let log = log.open(place.agent_log()).map_err(cannot)?;
         let mut command = Command::new(&program);
-        command
-            .arg("agent")
-            .arg("--conf-file")
-            .arg(place.configuration());
+        command.arg("agent").arg("--conf-file").arg(place.configuration());
         command.args(["--name", AGENT_NAME]);
         if until_idle {
             command.arg("--until-idle");

@@ -152,9 +152,7 @@ mod tests {
 
     #[test]
     fn exact_delivery_is_exact_over_any_number_of_files() {
-        let files: Vec<Vec<u8>> = (0..12)
-            .map(|file| lines(file * 10..file * 10 + 10))
-            .collect();
+        let files: Vec<Vec<u8>> = (0..12).map(|file| lines(file * 10..file * 10 + 10)).collect();
         let files: Vec<&[u8]> = files.iter().map(Vec::as_slice).collect();
         let tally = judge(120, &files);
         assert!(tally.is_exact(), "{tally:?}");
@@ -166,17 +164,8 @@ mod tests {
     fn each_kind_of_fault_is_counted_exactly() {
         let expect = |files: &[&[u8]], lost, duplicated, out_of_order, altered| {
             let tally = judge(5, files);
-            let found = (
-                tally.lost,
-                tally.duplicated,
-                tally.out_of_order,
-                tally.altered,
-            );
-            assert_eq!(
-                found,
-                (lost, duplicated, out_of_order, altered),
-                "{files:?}"
-            );
+            let found = (tally.lost, tally.duplicated, tally.out_of_order, tally.altered);
+            assert_eq!(found, (lost, duplicated, out_of_order, altered), "{files:?}");
             assert!(!tally.is_exact());
         };
         expect(&[&lines([0, 1, 3, 4])], 1, 0, 0, 0);

@@ -91,10 +91,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Exit, Failure> {
     let outcome = show(args, &place, seed, &shutdown);
     if let Ok(number) = signal.try_recv() {
         // However the run ended, it was told to: a temporary directory goes.
-        return Err(Failure::new(
-            Exit::Signal(number),
-            "the demo was interrupted",
-        ));
+        return Err(Failure::new(Exit::Signal(number), "the demo was interrupted"));
     }
     let exact = matches!(&outcome, Ok(outcome) if outcome.delivered.is_exact());
     if !exact {
@@ -117,10 +114,7 @@ fn show(
     shutdown: &Shutdown,
 ) -> Result<Outcome, Failure> {
     let sample = Sample::new();
-    let plan = Plan {
-        lines: args.lines,
-        kills: args.kills,
-    };
+    let plan = Plan { lines: args.lines, kills: args.kills };
     let logs = place.logs();
     // One generator each, so that the kills do not depend on how the writer's time was cut.
     let writer_random = Random::new(seed ^ u64::MAX);
@@ -140,13 +134,7 @@ fn show(
     }
     let delivered = delivered_files(&place.delivered())?;
     let delivered = judge(&delivered, &sample, args.lines)?;
-    Ok(Outcome {
-        seed,
-        rotations,
-        weather,
-        written,
-        delivered,
-    })
+    Ok(Outcome { seed, rotations, weather, written, delivered })
 }
 
 fn delivered_files(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
@@ -210,12 +198,7 @@ impl Outcome {
         let size = report::bytes(delivered.bytes);
         report.row("bytes delivered", "bytes_delivered", size, delivered.bytes);
         report.row("time", "seconds", format!("{seconds:.1} s"), round(seconds));
-        report.row(
-            "rate",
-            "mb_per_second",
-            format!("{rate:.1} MB/s"),
-            round(rate),
-        );
+        report.row("rate", "mb_per_second", format!("{rate:.1} MB/s"), round(rate));
         report.row("seed", "seed", self.seed.to_string(), self.seed);
         report
     }
@@ -243,21 +226,14 @@ mod tests {
                 slowest_restart: Some(Duration::from_millis(1234)),
                 took: Duration::from_secs(20),
             },
-            written: Tally {
-                lines: 1000,
-                ..Tally::default()
-            },
+            written: Tally { lines: 1000, ..Tally::default() },
             delivered,
         }
     }
 
     #[test]
     fn the_report_has_all_that_was_promised() {
-        let exact = Tally {
-            lines: 1000,
-            bytes: 40_000_000,
-            ..Tally::default()
-        };
+        let exact = Tally { lines: 1000, bytes: 40_000_000, ..Tally::default() };
         let mut out = Vec::new();
         outcome(exact).write(false, &mut out).expect("memory");
         let text = String::from_utf8(out).expect("text");
@@ -265,11 +241,7 @@ mod tests {
         assert!(text.contains("2.0 MB/s"), "{text}");
         assert!(text.contains("exactly once"), "{text}");
 
-        let lossy = Tally {
-            lines: 999,
-            lost: 1,
-            ..Tally::default()
-        };
+        let lossy = Tally { lines: 999, lost: 1, ..Tally::default() };
         let mut out = Vec::new();
         outcome(lossy).write(true, &mut out).expect("memory");
         let value: serde_json::Value = serde_json::from_slice(&out).expect("JSON");

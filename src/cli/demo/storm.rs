@@ -169,10 +169,7 @@ impl<'a> Storm<'a> {
         let kills = self.weather.kills;
         let written = self.writer.lines();
         self.progress.step(written, || {
-            format!(
-                "{} lines written, agent killed {kills} times",
-                report::thousands(written)
-            )
+            format!("{} lines written, agent killed {kills} times", report::thousands(written))
         });
         Ok(())
     }
@@ -194,13 +191,7 @@ impl Watch {
     fn new(place: &Place) -> Result<Watch, Failure> {
         let size = child::size_of_files(&place.delivered()).map_err(cannot_look)?;
         let started = Instant::now();
-        Ok(Watch {
-            started,
-            floor: size,
-            size,
-            changed: started,
-            first_delivery: None,
-        })
+        Ok(Watch { started, floor: size, size, changed: started, first_delivery: None })
     }
 
     fn look(&mut self, place: &Place) -> Result<(), Failure> {

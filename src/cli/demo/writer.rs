@@ -136,21 +136,13 @@ mod tests {
         let sample = Sample::new();
         let mut writer =
             Writer::new(directory.path(), &sample, Random::new(7), 1000, 40).expect("a new file");
-        writer
-            .write_for(Duration::from_micros(500), 100)
-            .expect("room");
+        writer.write_for(Duration::from_micros(500), 100).expect("room");
         assert_eq!(writer.lines(), 0, "half a line is due");
-        writer
-            .write_for(Duration::from_micros(500), 100)
-            .expect("room");
+        writer.write_for(Duration::from_micros(500), 100).expect("room");
         assert_eq!(writer.lines(), 1);
-        writer
-            .write_for(Duration::from_millis(30), 100)
-            .expect("room");
+        writer.write_for(Duration::from_millis(30), 100).expect("room");
         assert_eq!(writer.lines(), 31);
-        writer
-            .write_for(Duration::from_secs(3600), 100)
-            .expect("room");
+        writer.write_for(Duration::from_secs(3600), 100).expect("room");
         assert_eq!(writer.lines(), 100);
         writer.finish(125).expect("room");
         assert_eq!(writer.rotations(), 3);

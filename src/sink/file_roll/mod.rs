@@ -1,9 +1,10 @@
 //! Writes events to files in a directory, a new one every so often, each event exactly once.
 //!
-//! The name and the length of the newest file ride on the commit that takes its events out of the channel.
-//! What a crash left behind that length belongs to events that are still in the channel, and is cut off. A
-//! new name is recorded *before* the file is made; so at most one file can hold bytes the channel does not
-//! know of, its name is on record, and nothing else in the directory is ever touched.
+//! The name and the length of the newest file ride on the commit that takes its events out of the
+//! channel. What a crash left behind that length belongs to events that are still in the channel,
+//! and is cut off. A new name is recorded *before* the file is made; so at most one file can hold
+//! bytes the channel does not know of, its name is on record, and nothing else in the directory is
+//! ever touched.
 
 mod naming;
 
@@ -29,8 +30,8 @@ const BUFFER_KEPT: usize = 1 << 20;
 pub struct FileRollOptions {
     /// The directory; it must exist.
     pub directory: PathBuf,
-    /// After how long the next batch begins a new file; `None` is never. Default: 30 s. No file is made
-    /// before there is something to write.
+    /// After how long the next batch begins a new file; `None` is never. Default: 30 s. No file is
+    /// made before there is something to write.
     pub roll_interval: Option<Duration>,
     /// How files are named. Default: [`PathManager::Default`].
     pub path_manager: PathManager,
@@ -71,15 +72,16 @@ struct Current {
     path: PathBuf,
     file: File,
     begun: Instant,
-    /// Whether there may be bytes behind the committed length: a batch that was not committed, or a part.
+    /// Whether there may be bytes behind the committed length: a batch that was not committed, or a
+    /// part.
     dirty: bool,
     /// Where the next batch goes: its length once the batch in hand is committed.
     written: u64,
 }
 
 impl FileRoll {
-    /// A sink that records its newest file in the channel under `file_roll/<name>`: keep the name, and it
-    /// goes on where it stopped.
+    /// A sink that records its newest file in the channel under `file_roll/<name>`: keep the name,
+    /// and it goes on where it stopped.
     pub fn new(name: &str, options: FileRollOptions) -> FileRoll {
         FileRoll {
             cursor: format!("file_roll/{name}"),
@@ -100,8 +102,8 @@ impl FileRoll {
                 // With length 0 the crash came between recording the name and making the file.
                 if length > 0 {
                     tracing::warn!(
-                        "{} with {length} bytes is gone; the next batch begins a new file. If it was moved \
-                         while a batch was being written, that batch is in both",
+                        "{} with {length} bytes is gone; the next batch begins a new file. \
+                         If it was moved while a batch was being written, that batch is in both",
                         path.display()
                     );
                 }
@@ -112,8 +114,8 @@ impl FileRoll {
         if !metadata.is_file() || metadata.len() < length {
             return Err(SinkError::Foreign {
                 problem: format!(
-                    "{length} bytes were written to this file and made durable, and now it {}. Restore it, or \
-                     move it away: then the sink begins a new file",
+                    "{length} bytes were written to this file and made durable, and now it {}. \
+                     Restore it, or move it away: then the sink begins a new file",
                     match metadata.is_file() {
                         true => format!("has {}", metadata.len()),
                         false => "is no regular file".to_string(),
@@ -159,9 +161,7 @@ impl FileRoll {
     fn begin(&mut self) -> Result<Current, SinkError> {
         loop {
             let options = &self.options;
-            let next = self
-                .newest
-                .next(options.path_manager, &options.prefix, &options.extension);
+            let next = self.newest.next(options.path_manager, &options.prefix, &options.extension);
             let path = options.directory.join(&next.name);
             match fs::symlink_metadata(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -176,13 +176,7 @@ impl FileRoll {
             self.newest = next;
             match OpenOptions::new().write(true).create_new(true).open(&path) {
                 Ok(file) => {
-                    // Without this the name could be lost in a power cut, and the events with it.
-                    let directory = File::open(&self.options.directory);
-                    directory
-                        .and_then(|directory| directory.sync_all())
-                        .map_err(|error| {
-                            SinkError::io("sync directory", &self.options.directory, error)
-                        })?;
+                    self.sync_directory()?;
                     return Ok(Current::new(path, file));
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -191,14 +185,20 @@ impl FileRoll {
         }
     }
 
+    /// Without this the name of a new file could be lost in a power cut, and its events with it.
+    fn sync_directory(&self) -> Result<(), SinkError> {
+        let path = &self.options.directory;
+        let synced = File::open(path).and_then(|directory| directory.sync_all());
+        synced.map_err(|error| SinkError::io("sync directory", path, error))
+    }
+
     /// Puts the name of a file about to be made on record, in a commit of its own.
     fn record(&self, newest: &Newest) -> Result<(), SinkError> {
         let Some(channel) = &self.channel else {
             return Ok(());
         };
         let mut take = channel.begin_take();
-        take.set_cursor(&self.cursor, &newest.encode())
-            .map_err(SinkError::Cursor)?;
+        take.set_cursor(&self.cursor, &newest.encode()).map_err(SinkError::Cursor)?;
         Ok(take.commit()?)
     }
 }
@@ -241,10 +241,7 @@ impl Sink for FileRoll {
         let written = current.written;
         buffer.shrink_to(BUFFER_KEPT);
         self.buffer = buffer;
-        let newest = Newest {
-            length: written,
-            ..self.newest.clone()
-        };
+        let newest = Newest { length: written, ..self.newest.clone() };
         Ok(vec![(self.cursor.clone(), newest.encode())])
     }
 
@@ -258,17 +255,11 @@ impl Sink for FileRoll {
 
 impl Current {
     fn new(path: PathBuf, file: File) -> Current {
-        Current {
-            path,
-            file,
-            begun: Instant::now(),
-            dirty: false,
-            written: 0,
-        }
+        Current { path, file, begun: Instant::now(), dirty: false, written: 0 }
     }
 
-    /// Removes what is behind the committed length, for good: it may have been synced, and once the next file
-    /// is on record nobody would cut this one again.
+    /// Removes what is behind the committed length, for good: it may have been synced, and once the
+    /// next file is on record nobody would cut this one again.
     fn cut(&mut self, committed: u64) -> Result<(), SinkError> {
         if self.dirty {
             let cut = self.file.set_len(committed);
@@ -280,8 +271,8 @@ impl Current {
         Ok(())
     }
 
-    /// Writes and syncs. After an error all of it is cut off and written again, which makes the pages that
-    /// a failed sync may have dropped dirty once more.
+    /// Writes and syncs. After an error all of it is cut off and written again, which makes the
+    /// pages that a failed sync may have dropped dirty once more.
     fn append(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
         self.dirty = true;
         let written = self.file.write_all_at(bytes, self.written);

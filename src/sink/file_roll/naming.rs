@@ -26,12 +26,7 @@ pub(super) struct Newest {
 impl Newest {
     /// Before the first file.
     pub(super) fn none() -> Newest {
-        Newest {
-            length: 0,
-            series: since_1970().as_millis() as u64,
-            index: 0,
-            name: String::new(),
-        }
+        Newest { length: 0, series: since_1970().as_millis() as u64, index: 0, name: String::new() }
     }
 
     /// The file after this one.
@@ -51,16 +46,12 @@ impl Newest {
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
-        let Newest {
-            length,
-            series,
-            index,
-            name,
-        } = self;
+        let Newest { length, series, index, name } = self;
         format!("1 {length} {series} {index} {name}").into_bytes()
     }
 
-    /// `None` when another version wrote it, or when the name is not that of a file in the directory.
+    /// `None` when another version wrote it, or when the name is not that of a file in the
+    /// directory.
     pub(super) fn decode(bytes: &[u8]) -> Option<Newest> {
         let text = std::str::from_utf8(bytes).ok()?;
         let mut parts = text.splitn(5, ' ');
@@ -82,8 +73,8 @@ fn since_1970() -> Duration {
     now.unwrap_or_default()
 }
 
-/// Seconds since 1970 as `yyyyMMddHHmmss`, in the proleptic Gregorian calendar. The year is counted from
-/// March, so that the leap day is its last.
+/// Seconds since 1970 as `yyyyMMddHHmmss`, in the proleptic Gregorian calendar. The year is counted
+/// from March, so that the leap day is its last.
 fn utc(seconds: u64) -> String {
     let (days, second) = (seconds / 86_400 + 719_468, seconds % 86_400);
     let (era, day_of_era) = (days / 146_097, days % 146_097);
@@ -92,17 +83,10 @@ fn utc(seconds: u64) -> String {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 {
-        from_march + 3
-    } else {
-        from_march - 9
-    };
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
     let year = era * 400 + year_of_era + u64::from(month <= 2);
     let (hour, minute) = (second / 3600, second / 60 % 60);
-    format!(
-        "{year:04}{month:02}{day:02}{hour:02}{minute:02}{:02}",
-        second % 60
-    )
+    format!("{year:04}{month:02}{day:02}{hour:02}{minute:02}{:02}", second % 60)
 }
 
 #[cfg(test)]
@@ -123,13 +107,7 @@ mod tests {
         let newest = Newest::none().next(PathManager::Default, "a b-", "log");
         assert_eq!(newest.name, format!("a b-{}-1.log", newest.series));
         assert_eq!(Newest::decode(&newest.encode()), Some(newest));
-        for bytes in [
-            &b""[..],
-            b"2 0 0 0 x",
-            b"1 0 0 x y",
-            b"1 0 0 0 ../x",
-            b"1 0 0 0",
-        ] {
+        for bytes in [&b""[..], b"2 0 0 0 x", b"1 0 0 x y", b"1 0 0 0 ../x", b"1 0 0 0"] {
             assert_eq!(Newest::decode(bytes), None);
         }
     }

@@ -10,7 +10,7 @@ use super::scan::{Facts, Found};
 use crate::bytes::Bytes;
 
 /// Bytes read at a time, unless a line is longer.
-const CHUNK: usize = 64 << 10;
+const READ_SIZE: usize = 64 << 10;
 
 pub(super) struct TailedFile {
     pub(super) identity: Identity,
@@ -23,15 +23,15 @@ pub(super) struct TailedFile {
     handle: Option<File>,
     /// Where the next line begins.
     offset: u64,
-    /// Length and time of change when last looked at; nothing behind this length is read before the next
-    /// look, so that `head` is known to cover what is delivered.
+    /// Length and time of change when last looked at; nothing behind this length is read before the
+    /// next look, so that `head` is known to cover what is delivered.
     length: u64,
     modified: SystemTime,
     born: u64,
     head: Vec<u8>,
-    /// Bytes read ahead, from `chunk_start` on.
-    chunk: Bytes,
-    chunk_start: u64,
+    /// Bytes read ahead, from `ahead_start` on.
+    ahead: Bytes,
+    ahead_start: u64,
     /// Whether no complete line was left at the last look.
     exhausted: bool,
     /// Whether the offset went back, so that what the channel remembers must not be used any more.
@@ -65,8 +65,8 @@ impl TailedFile {
             modified: SystemTime::UNIX_EPOCH,
             born: birth(&metadata),
             head: Vec::new(),
-            chunk: Bytes::new(),
-            chunk_start: 0,
+            ahead: Bytes::new(),
+            ahead_start: 0,
             exhausted: false,
             restarted: false,
             changed: now(),
@@ -74,8 +74,8 @@ impl TailedFile {
         }))
     }
 
-    /// Goes on where an earlier run stopped. When the file no longer holds what that run delivered, it is
-    /// another file or was truncated: it is read from its start, and said so.
+    /// Goes on where an earlier run stopped. When the file no longer holds what that run delivered,
+    /// it is another file or was truncated: it is read from its start, and said so.
     pub(super) fn resume(&mut self, position: &Position) -> io::Result<()> {
         let Some(handle) = &self.handle else {
             return Ok(());
@@ -111,8 +111,8 @@ impl TailedFile {
         let (handle, metadata) = match self.handle.take() {
             None if unchanged => return Ok(()),
             None => match open(&self.found.path, self.identity)? {
-                // The name was given to another file since the look at the directory: the next look will
-                // find this one under its new name.
+                // The name was given to another file since the look at the directory: the next look
+                // will find this one under its new name.
                 None => return Ok(()),
                 Some(opened) => opened,
             },
@@ -136,7 +136,7 @@ impl TailedFile {
             );
             self.offset = 0;
             self.restarted = true;
-            self.chunk = Bytes::new();
+            self.ahead = Bytes::new();
         }
         self.head = head;
         self.length = metadata.len();
@@ -146,51 +146,50 @@ impl TailedFile {
         Ok(())
     }
 
-    /// The next complete line, without its end ("\n" or "\r\n"); `None` when there is none up to the length
-    /// last looked at. What comes after the last newline stays where it is: its rest is still to be written.
+    /// The next complete line, without its end ("\n" or "\r\n"); `None` when there is none up to
+    /// the length last looked at. What comes after the last newline stays where it is: its rest is
+    /// still to be written.
     pub(super) fn next_line(&mut self, line_max: usize) -> io::Result<Option<Line>> {
         loop {
-            let from = self.offset.saturating_sub(self.chunk_start) as usize;
-            let ahead = self.chunk.get(from..).unwrap_or(&[]);
-            let window = &ahead[..ahead.len().min(line_max + 1)];
+            let from = self.offset.saturating_sub(self.ahead_start) as usize;
+            let rest = self.ahead.get(from..).unwrap_or(&[]);
+            let window = &rest[..rest.len().min(line_max + 1)];
             if let Some(end) = window.iter().position(|byte| *byte == b'\n') {
                 let body = window[..end].strip_suffix(b"\r").map_or(end, <[u8]>::len);
                 return Ok(Some(self.cut(from, body, end + 1)));
             }
             if window.len() > line_max {
                 tracing::warn!(
-                    "{}: the line at offset {} is longer than maxLineLength ({line_max} bytes) and is cut",
+                    "{}: the line at offset {} is longer than maxLineLength \
+                     ({line_max} bytes) and is cut",
                     self.found.path.display(),
                     self.offset,
                 );
                 return Ok(Some(self.cut(from, line_max, line_max)));
             }
-            if self.offset + ahead.len() as u64 >= self.length {
+            if self.offset + rest.len() as u64 >= self.length {
                 self.exhausted = true;
-                self.chunk = Bytes::new();
+                self.ahead = Bytes::new();
                 return Ok(None);
             }
-            self.load((ahead.len() * 2).max(CHUNK).min(line_max + 1))?;
+            self.load((rest.len() * 2).max(READ_SIZE).min(line_max + 1))?;
         }
     }
 
     /// The unterminated last line, when there is one; in pieces when it is too long.
     pub(super) fn rest(&mut self, line_max: usize) -> io::Result<Option<Line>> {
         self.load(line_max)?;
-        match self.chunk.len() {
+        match self.ahead.len() {
             0 => Ok(None),
             length => Ok(Some(self.cut(0, length, length))),
         }
     }
 
     fn cut(&mut self, from: usize, body: usize, whole: usize) -> Line {
-        let line = Line {
-            start: self.offset,
-            body: self.chunk.slice(from..from + body),
-        };
+        let line = Line { start: self.offset, body: self.ahead.slice(from..from + body) };
         self.offset += whole as u64;
-        if from + whole == self.chunk.len() {
-            self.chunk = Bytes::new();
+        if from + whole == self.ahead.len() {
+            self.ahead = Bytes::new();
         }
         line
     }
@@ -208,8 +207,8 @@ impl TailedFile {
             self.length = self.offset + count as u64;
             buffer.truncate(count);
         }
-        self.chunk = Bytes::from(buffer);
-        self.chunk_start = self.offset;
+        self.ahead = Bytes::from(buffer);
+        self.ahead_start = self.offset;
         Ok(())
     }
 
@@ -226,8 +225,8 @@ impl TailedFile {
         }
     }
 
-    /// Finds the file again under `path`, a name that does not match. False when another file, which got its
-    /// inode number later, is there.
+    /// Finds the file again under `path`, a name that does not match. False when another file,
+    /// which got its inode number later, is there.
     pub(super) fn reopen(&mut self, path: &Path) -> io::Result<bool> {
         let Some((handle, metadata)) = open(path, self.identity)? else {
             return Ok(false);
@@ -243,7 +242,7 @@ impl TailedFile {
     /// Lets go of the file; the next look opens it again when it has changed.
     pub(super) fn close(&mut self) {
         self.handle = None;
-        self.chunk = Bytes::new();
+        self.ahead = Bytes::new();
     }
 
     pub(super) fn is_open(&self) -> bool {

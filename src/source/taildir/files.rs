@@ -14,10 +14,12 @@ const SCANS_MAX: usize = 8;
 /// Handles kept open on files that have nothing to read.
 const HANDLES_MAX: usize = 256;
 
-/// The files, in the order in which they were first seen; those first seen together by their time of change.
+/// The files, in the order in which they were first seen; those first seen together by their time
+/// of change.
 ///
-/// So a file that was renamed is always read before the one made under its old name, even when a clock was
-/// set back or does not tell the two apart; it has been seen earlier, or in the same look and is older.
+/// So a file that was renamed is always read before the one made under its old name, even when a
+/// clock was set back or does not tell the two apart; it has been seen earlier, or in the same look
+/// and is older.
 #[derive(Default)]
 pub(super) struct Files {
     pub(super) list: Vec<TailedFile>,
@@ -33,19 +35,16 @@ pub(super) struct Files {
 
 impl Files {
     pub(super) fn new(remembered: BTreeMap<Identity, Position>) -> Files {
-        Files {
-            remembered,
-            ..Files::default()
-        }
+        Files { remembered, ..Files::default() }
     }
 
-    /// Looks at the directories. Returns the ones that could not be read, and how many files are new (they
-    /// are the last of the list).
+    /// Looks at the directories. Returns the ones that could not be read, and how many files are
+    /// new (they are the last of the list).
     pub(super) fn discover(&mut self, groups: &[FileGroup]) -> (Vec<(PathBuf, io::Error)>, usize) {
         let mut scan = Scan::of(groups);
         for _ in 1..SCANS_MAX {
-            // A listing is no snapshot: a file renamed meanwhile may be missing from it while its successor
-            // is in it. Before anything new is read, two looks must agree.
+            // A listing is no snapshot: a file renamed meanwhile may be missing from it while its
+            // successor is in it. Before anything new is read, two looks must agree.
             if !self.is_surprised_by(&scan) {
                 break;
             }
@@ -107,8 +106,8 @@ impl Files {
         })
     }
 
-    /// Files an earlier run has read from and that match no longer: rotated while nobody looked. They are
-    /// the oldest, so they are added first.
+    /// Files an earlier run has read from and that match no longer: rotated while nobody looked.
+    /// They are the oldest, so they are added first.
     fn find_remembered(&mut self, scan: &Scan, groups: &[FileGroup]) {
         let missing: Vec<Identity> = self
             .remembered
@@ -122,11 +121,10 @@ impl Files {
             let Some(position) = self.remembered.remove(&identity) else {
                 continue;
             };
-            let Some(group) = groups
-                .iter()
-                .position(|group| position.is_in(group.directory()))
+            let Some(group) = groups.iter().position(|group| position.is_in(group.directory()))
             else {
-                // No group reads this directory any more. The position stays, for the day one does again.
+                // No group reads this directory any more. The position stays, for the day one does
+                // again.
                 continue;
             };
             match scan.elsewhere(identity) {
@@ -143,10 +141,7 @@ impl Files {
     }
 
     fn finish_renamed(&mut self, identity: Identity, group: usize, path: &Path, at: Position) {
-        let found = Found {
-            path: at.path.clone(),
-            group,
-        };
+        let found = Found { path: at.path.clone(), group };
         match self.open(identity, found, path, Some(&at)) {
             // Its inode number belongs to a file nobody asked for.
             Some(file) if file.is_restarted() => {
@@ -224,8 +219,8 @@ impl Files {
         })
     }
 
-    /// Closes files that have nothing to read and still match. Should one be renamed, it is found by its
-    /// identity.
+    /// Closes files that have nothing to read and still match. Should one be renamed, it is found
+    /// by its identity.
     pub(super) fn close_surplus(&mut self) {
         let open = self.list.iter().filter(|file| file.is_open()).count();
         let spare = |file: &&mut TailedFile| {
@@ -240,14 +235,12 @@ impl Files {
 
     fn say_gone(&self, path: &Path, offset: u64, unread: u64) {
         if unread == 0 {
-            tracing::info!(
-                "{} is gone; all of it that was seen was read",
-                path.display()
-            );
+            tracing::info!("{} is gone; all of it that was seen was read", path.display());
         } else {
             tracing::warn!(
-                "{} is gone, and at least {unread} bytes from offset {offset} on were not read: they are \
-                 lost to this source. Rotate by renaming within the directory, and delete later",
+                "{} is gone, and at least {unread} bytes from offset {offset} on were not read: \
+                 they are lost to this source. \
+                 Rotate by renaming within the directory, delete later",
                 path.display()
             );
         }

@@ -1,7 +1,8 @@
 //! Follows files as they grow and are rotated, line by line.
 //!
-//! The position in each file is a cursor of the channel and rides on the commit that carries its lines. So a
-//! crash at any moment leaves lines and positions in agreement: no line is lost, none is doubled.
+//! The position in each file is a cursor of the channel and rides on the commit that carries its
+//! lines. So a crash at any moment leaves lines and positions in agreement: no line is lost, none
+//! is doubled.
 
 mod file;
 mod files;
@@ -25,25 +26,25 @@ pub use self::options::{FileGroup, TaildirOptions};
 
 /// Bytes of lines after which a batch is delivered although it could hold more events.
 const BATCH_BYTES: u64 = 8 << 20;
+/// Files after which it is, too: each sets a cursor, and a transaction may set 10,000.
+const BATCH_FILES: usize = 1000;
 
 /// Flume's taildir source.
 ///
-/// Files are known by device, inode and first bytes, so a renamed file is not read again; one that was
-/// renamed to a name that does not match is read to its end first, also when that happened while the agent
-/// was down, provided it is still in its directory. A file that was truncated is read from its start.
+/// Files are known by device, inode and first bytes, so a renamed file is not read again; one that
+/// was renamed to a name that does not match is read to its end first, also when that happened
+/// while the agent was down, provided it is still in its directory. A file that was truncated is
+/// read from its start.
 pub struct Taildir {
     name: String,
     options: TaildirOptions,
 }
 
 impl Taildir {
-    /// A source that records its positions in the channel under `taildir/<name>/`: keep the name, and it
-    /// goes on where it stopped.
+    /// A source that records its positions in the channel under `taildir/<name>/`: keep the name,
+    /// and it goes on where it stopped.
     pub fn new(name: impl Into<String>, options: TaildirOptions) -> Taildir {
-        Taildir {
-            name: name.into(),
-            options,
-        }
+        Taildir { name: name.into(), options }
     }
 }
 
@@ -108,7 +109,8 @@ struct Tail {
     options: TaildirOptions,
     files: Files,
     batch: Batch,
-    /// Whether lines were read that could not be delivered any more; then nothing behind them may be.
+    /// Whether lines were read that could not be delivered any more; then nothing behind them may
+    /// be.
     halted: bool,
     channel: Arc<dyn Channel>,
     shutdown: Shutdown,
@@ -118,14 +120,17 @@ struct Tail {
 #[derive(Default)]
 struct Batch {
     events: Vec<Event>,
-    /// For each event the place of its file in the list, and where the next line of that file begins.
+    /// For each event the place of its file in the list, and where the next line of that file
+    /// begins.
     ends: Vec<(usize, u64)>,
     bytes: u64,
+    /// How often an event came from another file than the one before: at least the number of files.
+    changes: usize,
 }
 
 impl Tail {
-    /// The first look. A directory that is not there now is a mistake in the configuration; later it may be
-    /// a mount that comes back.
+    /// The first look. A directory that is not there now is a mistake in the configuration; later
+    /// it may be a mount that comes back.
     fn start(&mut self) -> Result<(), SourceError> {
         let (failed, new) = self.files.discover(&self.options.groups);
         if let Some((path, error)) = failed.into_iter().next() {
@@ -134,14 +139,13 @@ impl Tail {
         if !self.options.skip_to_end {
             return Ok(());
         }
-        // Recorded at once: what comes after this moment must be read even if nothing comes before the end
-        // of this run.
+        // Recorded at once: what comes after this moment must be read even if nothing comes before
+        // the end of this run.
         let mut cursors = Vec::new();
         let old = self.files.list.len() - new;
         for file in &mut self.files.list[old..] {
             let path = file.found.path.clone();
-            file.skip_to_end()
-                .map_err(|error| SourceError::io("read", &path, error))?;
+            file.skip_to_end().map_err(|error| SourceError::io("read", &path, error))?;
             let position = file.position_at(file.offset());
             cursors.push((file.identity.cursor(&self.name), Some(position.encode())));
         }
@@ -176,8 +180,8 @@ impl Tail {
         Ok(news)
     }
 
-    /// Reads one file to its end, or as far as it is its turn. A file that cannot be read does not keep the
-    /// others from being read.
+    /// Reads one file to its end, or as far as it is its turn. A file that cannot be read does not
+    /// keep the others from being read.
     fn read(&mut self, index: usize) -> Result<bool, SourceError> {
         let file = &mut self.files.list[index];
         let facts = match file.listed {
@@ -186,8 +190,8 @@ impl Tail {
         };
         let mut result = file.look(facts);
         if file.take_restarted() {
-            // A crash before the first line of the new content is delivered must not find the old position,
-            // which the new content might fit by chance.
+            // A crash before the first line of the new content is delivered must not find the old
+            // position, which the new content might fit by chance.
             let cursor = self.cursor(index, 0);
             self.record(vec![cursor])?;
         }
@@ -218,8 +222,8 @@ impl Tail {
         Ok(count > 0)
     }
 
-    /// Closes files that have had no news for long, and forgets those among them that no longer match. Their
-    /// last line counts even without a newline: nobody will complete it.
+    /// Closes files that have had no news for long, and forgets those among them that no longer
+    /// match. Their last line counts even without a newline: nobody will complete it.
     fn retire(&mut self) -> Result<bool, SourceError> {
         let timeout = self.options.idle_timeout;
         let mut news = false;
@@ -262,9 +266,7 @@ impl Tail {
     fn push(&mut self, index: usize, line: Line) -> Result<(), SourceError> {
         let file = &self.files.list[index];
         let mut event = Event::new(line.body);
-        event
-            .headers
-            .clone_from(&self.options.groups[file.found.group].headers);
+        event.headers.clone_from(&self.options.groups[file.found.group].headers);
         if let Some(header) = &self.options.file_header {
             let path = file.found.path.to_string_lossy();
             event.headers.insert(header.clone(), path.into_owned());
@@ -275,15 +277,20 @@ impl Tail {
         }
         self.batch.bytes += event.size();
         self.batch.events.push(event);
+        let last = self.batch.ends.last().map(|(last, _)| *last);
+        self.batch.changes += usize::from(last != Some(index));
         self.batch.ends.push((index, file.offset()));
-        if self.batch.events.len() >= self.options.batch_size || self.batch.bytes >= BATCH_BYTES {
+        if self.batch.events.len() >= self.options.batch_size
+            || self.batch.bytes >= BATCH_BYTES
+            || self.batch.changes >= BATCH_FILES
+        {
             self.send()?;
         }
         Ok(())
     }
 
-    /// Delivers the batch; false when the source was told to stop before all of it was durable. Then it
-    /// must read nothing more: the positions in the channel are where the next run goes on.
+    /// Delivers the batch; false when the source was told to stop before all of it was durable.
+    /// Then it must read nothing more: the positions in the channel are where the next run goes on.
     fn send(&mut self) -> Result<bool, SourceError> {
         let Batch { events, ends, .. } = std::mem::take(&mut self.batch);
         let total = events.len();
@@ -292,10 +299,7 @@ impl Tail {
         }
         let cursors = |delivered: usize| {
             let reached: BTreeMap<usize, u64> = ends[..delivered].iter().copied().collect();
-            reached
-                .into_iter()
-                .map(|(index, end)| self.cursor(index, end))
-                .collect()
+            reached.into_iter().map(|(index, end)| self.cursor(index, end)).collect()
         };
         let delivered = deliver(&*self.channel, events, &cursors, &self.shutdown)?;
         self.halted = delivered < total;
@@ -311,12 +315,7 @@ impl Tail {
     fn record(&self, cursors: Vec<CursorChange>) -> Result<(), SourceError> {
         // A transaction may set 10,000 cursors; each of these stands for itself.
         for some in cursors.chunks(1000) {
-            deliver(
-                &*self.channel,
-                Vec::new(),
-                &|_| some.to_vec(),
-                &self.shutdown,
-            )?;
+            deliver(&*self.channel, Vec::new(), &|_| some.to_vec(), &self.shutdown)?;
         }
         Ok(())
     }

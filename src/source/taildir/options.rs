@@ -15,8 +15,8 @@ pub struct FileGroup {
 }
 
 impl FileGroup {
-    /// The files of `directory` whose whole name matches the regular expression `pattern`. An error says
-    /// what is wrong with the pattern.
+    /// The files of `directory` whose whole name matches the regular expression `pattern`. An error
+    /// says what is wrong with the pattern.
     pub fn new(directory: impl AsRef<Path>, pattern: &str) -> Result<FileGroup, String> {
         let pattern = Regex::new(&format!("^(?:{pattern})$")).map_err(|error| error.to_string())?;
         Ok(FileGroup {
@@ -46,23 +46,28 @@ pub struct TaildirOptions {
     pub groups: Vec<FileGroup>,
     /// Most events in one transaction. Default: 100.
     pub batch_size: usize,
-    /// Most batches read from one file before the others get their turn; a file that was rotated is read to
-    /// its end nevertheless, for its lines come before those of its successor. Default: no limit.
+    /// Most batches read from one file before the others get their turn; a file that was rotated is
+    /// read to its end nevertheless, for its lines come before those of its successor. Default: no
+    /// limit.
     pub max_batch_count: u64,
     /// The header that holds the path of the file. Default: none.
     pub file_header: Option<String>,
-    /// Whether the header `byteoffset` holds the place in the file where the line begins. Default: no.
+    /// Whether the header `byteoffset` holds the place in the file where the line begins. Default:
+    /// no.
     pub byte_offset_header: bool,
-    /// Whether files that are there at the first start are read from their end. Default: no.
+    /// Whether files that are there at a start, and of which the channel holds no position, are read
+    /// from their end; as in Flume that leaves out what was written while the agent was down to
+    /// files made then. Default: no.
     pub skip_to_end: bool,
-    /// After how long without news a file is closed, and its last line delivered even without a newline.
-    /// A file that no longer matches its group is forgotten then. Default: 120 s.
+    /// After how long without news a file is closed, and its last line delivered even without a
+    /// newline. A file that no longer matches its group is forgotten then. Default: 120 s.
     pub idle_timeout: Duration,
     /// By how much each look that finds nothing lengthens the wait until the next. Default: 1 s.
     pub back_off_step: Duration,
     /// Longest wait. Default: 5 s.
     pub back_off_limit: Duration,
-    /// Bytes after which a line is cut into several events. Bounds the memory of the source. Default: 16 MiB.
+    /// Bytes after which a line is cut into several events. Bounds the memory of the source.
+    /// Default: 16 MiB.
     pub line_max: usize,
     /// Whether to end when a look finds nothing more. Default: no.
     pub until_idle: bool,

@@ -21,10 +21,7 @@ pub(super) struct Identity {
 
 impl Identity {
     pub(super) fn of(metadata: &Metadata) -> Identity {
-        Identity {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-        }
+        Identity { device: metadata.dev(), inode: metadata.ino() }
     }
 
     pub(super) fn inode(&self) -> u64 {
@@ -39,10 +36,7 @@ impl Identity {
     /// The identity in a cursor's name from which [`cursor_prefix`] was cut off.
     pub(super) fn from_cursor(rest: &str) -> Option<Identity> {
         let (device, inode) = rest.split_once(':')?;
-        Some(Identity {
-            device: device.parse().ok()?,
-            inode: inode.parse().ok()?,
-        })
+        Some(Identity { device: device.parse().ok()?, inode: inode.parse().ok()? })
     }
 }
 
@@ -63,13 +57,13 @@ pub(super) fn birth(metadata: &Metadata) -> u64 {
 pub(super) struct Position {
     /// Bytes delivered.
     pub(super) offset: u64,
-    /// Length of the file when this was recorded, so that a file that has vanished can be reported with the
-    /// number of bytes lost.
+    /// Length of the file when this was recorded, so that a file that has vanished can be reported
+    /// with the number of bytes lost.
     pub(super) length: u64,
     /// As [`birth`].
     pub(super) born: u64,
-    /// How many of the first bytes `checksum` covers: those delivered, up to [`HEAD_MAX`]. Delivered bytes
-    /// of a log do not change, so a short file that grows still matches.
+    /// How many of the first bytes `checksum` covers: those delivered, up to [`HEAD_MAX`].
+    /// Delivered bytes of a log do not change, so a short file that grows still matches.
     pub(super) head: usize,
     /// CRC-32 of these bytes.
     pub(super) checksum: u32,
@@ -78,7 +72,8 @@ pub(super) struct Position {
 }
 
 impl Position {
-    /// Text for people who look at a channel's cursors: a version, the numbers, then the path to the end.
+    /// Text for people who look at a channel's cursors: a version, the numbers, then the path to
+    /// the end.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = format!(
             "1 {} {} {} {} {:08x} ",
@@ -164,23 +159,15 @@ mod tests {
 
     #[test]
     fn what_another_version_wrote_is_not_guessed_at() {
-        for bytes in [
-            &b""[..],
-            b"2 0 0 0 0 0 /a",
-            b"1 x 0 0 0 0 /a",
-            b"1 0 0 0 999 0 /a",
-            b"1 0 0",
-        ] {
+        for bytes in [&b""[..], b"2 0 0 0 0 0 /a", b"1 x 0 0 0 0 /a", b"1 0 0 0 999 0 /a", b"1 0 0"]
+        {
             assert_eq!(Position::decode(bytes), None);
         }
     }
 
     #[test]
     fn a_cursor_name_holds_the_identity() {
-        let identity = Identity {
-            device: 7,
-            inode: 9,
-        };
+        let identity = Identity { device: 7, inode: 9 };
         assert_eq!(identity.cursor("s"), "taildir/s/7:9");
         assert_eq!(Identity::from_cursor("7:9"), Some(identity));
         assert_eq!(Identity::from_cursor("7"), None);

@@ -11,8 +11,8 @@ use std::time::SystemTime;
 use super::options::FileGroup;
 use super::position::{Identity, birth};
 
-/// Smallest number at the end of a name that is taken for a date or a time: nobody keeps a hundred thousand
-/// rotated files.
+/// Smallest number at the end of a name that is taken for a date or a time: nobody keeps a hundred
+/// thousand rotated files.
 const DATE_MIN: u64 = 100_000;
 
 /// A file that matches a group.
@@ -61,13 +61,14 @@ impl Scan {
     }
 
     fn read(&mut self, directory: &Path, groups: &[FileGroup]) -> io::Result<()> {
-        for entry in fs::read_dir(directory)? {
-            let entry = entry?;
-            let path = entry.path();
-            match group_of(&entry, directory, groups) {
-                None => self.others.entry(entry.ino()).or_default().push(path),
+        for name in fs::read_dir(directory)? {
+            let name = name?;
+            let path = name.path();
+            match group_of(&name, directory, groups) {
+                None => self.others.entry(name.ino()).or_default().push(path),
                 Some(group) => {
-                    // Follows symbolic links; a file that vanished since it was listed is not there.
+                    // Follows symbolic links; a file that vanished since it was listed is not
+                    // there.
                     let Ok(metadata) = fs::metadata(&path) else {
                         continue;
                     };
@@ -94,8 +95,8 @@ impl Scan {
         }
     }
 
-    /// Whether both looks saw the same files under the same names. Only then is it certain that no file
-    /// was renamed from under the look and so not seen at all.
+    /// Whether both looks saw the same files under the same names. Only then is it certain that no
+    /// file was renamed from under the look and so not seen at all.
     pub(super) fn agrees_with(&self, other: &Scan) -> bool {
         self.found == other.found
     }
@@ -113,24 +114,20 @@ impl Scan {
     /// Whether the directory of `path` was read, so that the absence of a file means something.
     pub(super) fn covers(&self, path: &Path) -> bool {
         let parent = path.parent();
-        !self
-            .failed
-            .iter()
-            .any(|(failed, _)| Some(failed.as_path()) == parent)
+        !self.failed.iter().any(|(failed, _)| Some(failed.as_path()) == parent)
     }
 }
 
-fn group_of(entry: &DirEntry, directory: &Path, groups: &[FileGroup]) -> Option<usize> {
-    let name = entry.file_name();
+fn group_of(name: &DirEntry, directory: &Path, groups: &[FileGroup]) -> Option<usize> {
+    let name = name.file_name();
     let name = name.to_string_lossy();
-    groups
-        .iter()
-        .position(|group| group.directory() == directory && group.pattern.is_match(&name))
+    groups.iter().position(|group| group.directory() == directory && group.pattern.is_match(&name))
 }
 
-/// Which of two files, last changed at the same moment, is the older one; a rotation can be quicker than the
-/// file system's clock ticks. Numbers count the rotations since, as logrotate's do: `log.2` is older than
-/// `log.1`, and that older than `log`. Numbers of many digits are dates or times, and those grow.
+/// Which of two files, last changed at the same moment, is the older one; a rotation can be quicker
+/// than the file system's clock ticks. Numbers count the rotations since, as logrotate's do:
+/// `log.2` is older than `log.1`, and that older than `log`. Numbers of many digits are dates or
+/// times, and those grow.
 pub(super) fn rotation_order(left: &Path, right: &Path) -> Ordering {
     let (left_stem, left_number) = split_number(left);
     let (right_stem, right_number) = split_number(right);
@@ -139,9 +136,7 @@ pub(super) fn rotation_order(left: &Path, right: &Path) -> Ordering {
         Some(count) => (1, count),
         None => (0, 0),
     };
-    right_stem
-        .cmp(&left_stem)
-        .then_with(|| age(right_number).cmp(&age(left_number)))
+    right_stem.cmp(&left_stem).then_with(|| age(right_number).cmp(&age(left_number)))
 }
 
 fn split_number(path: &Path) -> (String, Option<u64>) {
@@ -159,9 +154,6 @@ mod tests {
     fn higher_numbers_are_older_and_the_bare_name_is_the_newest() {
         let mut names = ["log", "log.1", "log.10", "log.9"].map(PathBuf::from);
         names.sort_by(|left, right| rotation_order(left, right));
-        assert_eq!(
-            names,
-            ["log.10", "log.9", "log.1", "log"].map(PathBuf::from)
-        );
+        assert_eq!(names, ["log.10", "log.9", "log.1", "log"].map(PathBuf::from));
     }
 }

@@ -23,11 +23,7 @@ fn kind<T>(outcome: io::Result<T>) -> Option<ErrorKind> {
 fn a_file_keeps_what_is_written() {
     let (_directory, storage) = storage();
     let file = storage.create("a").expect("create");
-    assert_eq!(
-        kind(storage.create("a")),
-        Some(ErrorKind::AlreadyExists),
-        "create is exclusive"
-    );
+    assert_eq!(kind(storage.create("a")), Some(ErrorKind::AlreadyExists), "create is exclusive");
     write_all_at(&*file, b"hello", 3).expect("write");
     file.sync_data().expect("sync_data");
     file.sync_all().expect("sync_all");
@@ -40,11 +36,7 @@ fn a_file_keeps_what_is_written() {
     assert!(file.write_at(b"x", 0).is_err(), "opened for reading only");
     assert_eq!(&file.map(8).expect("map")[3..], b"hello");
     assert_eq!(file.map(0).expect("an empty map").len(), 0);
-    assert_eq!(
-        kind(file.map(9)),
-        Some(ErrorKind::UnexpectedEof),
-        "a map never goes past the end"
-    );
+    assert_eq!(kind(file.map(9)), Some(ErrorKind::UnexpectedEof), "a map never goes past the end");
 }
 
 #[test]
@@ -90,11 +82,7 @@ fn open_and_lock_refuse_what_is_no_plain_file() {
     for name in ["link", "fifo", "sub"] {
         let wanted = Some(ErrorKind::InvalidInput);
         assert_eq!(kind(storage.open(name, Access::Read)), wanted, "{name}");
-        assert_eq!(
-            kind(storage.open(name, Access::ReadWrite)),
-            wanted,
-            "{name}"
-        );
+        assert_eq!(kind(storage.open(name, Access::ReadWrite)), wanted, "{name}");
         assert_eq!(kind(storage.lock(name, true)), wanted, "{name}");
         assert_eq!(kind(storage.lock(name, false)), wanted, "{name}");
     }
@@ -134,17 +122,11 @@ fn a_lock_is_exclusive_until_dropped() {
 
     let second = OsStorage::new(directory.path(), false).expect("open");
     for create in [true, false] {
-        assert_eq!(
-            kind(second.lock("LOCK", create)),
-            Some(ErrorKind::WouldBlock)
-        );
+        assert_eq!(kind(second.lock("LOCK", create)), Some(ErrorKind::WouldBlock));
     }
     drop(lock);
     let lock = second.lock("LOCK", false).expect("free again");
-    assert_eq!(
-        kind(lock.write_note("x")),
-        Some(ErrorKind::ReadOnlyFilesystem)
-    );
+    assert_eq!(kind(lock.write_note("x")), Some(ErrorKind::ReadOnlyFilesystem));
     assert_eq!(
         kind(storage.lock("LOCK", true)),
         Some(ErrorKind::WouldBlock),
@@ -179,10 +161,7 @@ fn a_dropped_lock_is_free_although_a_child_still_holds_the_description() {
     let file = open_lock(&path, true).expect("open");
     let _of_the_child = file.try_clone().expect("try_clone");
     let file = hold(&path, file).expect("locked").expect("still there");
-    drop(OsLock {
-        file,
-        writable: true,
-    });
+    drop(OsLock { file, writable: true });
     storage.lock("LOCK", true).expect("freed");
 }
 
@@ -205,10 +184,7 @@ fn allocate_grows_and_keeps_the_bytes() {
 #[test]
 fn allocate_falls_back_to_writing_zeros() {
     let (_directory, storage) = storage();
-    let file = storage
-        .path_of("a")
-        .and_then(fs::File::create_new)
-        .expect("create");
+    let file = storage.path_of("a").and_then(fs::File::create_new).expect("create");
     let file = storage.file(file);
     write_all_at(&file, b"keep", 0).expect("write");
     file.allocate_by_writing(4, 200_001).expect("zeros");
@@ -231,40 +207,67 @@ fn allocate_fails_on_a_file_opened_for_reading() {
     assert_eq!(file.size().expect("size"), 0);
 }
 
-/// Unmounts when the test ends, however it ends.
-struct Mounted<'a>(&'a Path);
+/// A small file system, unmounted when the test ends, however it ends.
+struct Mounted(tempfile::TempDir);
 
-impl Drop for Mounted<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.0).status();
+impl Mounted {
+    /// `None` when this machine or this user cannot mount one.
+    fn new(kind: &str) -> Option<Mounted> {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let image = directory.path().join("image");
+        let (options, source) = match kind {
+            "tmpfs" => ("size=1m", Path::new("tmpfs")),
+            _ => {
+                let file = fs::File::create_new(&image).expect("create");
+                file.set_len(2 << 20).expect("set_len");
+                let mut make = Command::new(format!("mkfs.{kind}"));
+                succeeds(make.arg("-q").arg(&image))?;
+                ("loop", image.as_path())
+            }
+        };
+        let target = directory.path().join("mounted");
+        fs::create_dir(&target).expect("create_dir");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", kind, "-o", options]).arg(source);
+        succeeds(mount.arg(&target))?;
+        Some(Mounted(directory))
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("mounted")
     }
 }
 
-#[test]
-#[allow(
-    clippy::print_stderr,
-    reason = "a skipped test must be seen to be skipped"
-)]
-fn allocate_on_a_full_file_system_says_so_and_gives_back() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let mounted = Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
-        .arg(directory.path())
-        .output();
-    if !mounted.is_ok_and(|output| output.status.success()) {
-        eprintln!("SKIPPED: no tmpfs can be mounted here, so no full file system was tried");
-        return;
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.path()).status();
     }
-    let _mounted = Mounted(directory.path());
-    let storage = OsStorage::new(directory.path(), false).expect("open");
-    let before = storage.available_space().expect("space");
-    let file = storage.create("a").expect("create");
-    write_all_at(&*file, &[7; 5000], 0).expect("write");
-    assert_eq!(kind(file.allocate(2 << 20)), Some(ErrorKind::StorageFull));
-    assert_eq!(file.size().expect("size"), 5000);
-    let left = storage.available_space().expect("space");
-    assert!(before - left <= 8192, "given back: {before} {left}");
-    file.allocate(512 << 10).expect("the rest has room");
+}
+
+fn succeeds(command: &mut Command) -> Option<()> {
+    let output = command.output().ok()?;
+    output.status.success().then_some(())
+}
+
+#[test]
+#[allow(clippy::print_stderr, reason = "a skipped test must be seen to be skipped")]
+fn allocate_on_a_full_file_system_says_so_and_gives_back() {
+    for kind_of_system in ["tmpfs", "ext4"] {
+        let Some(mounted) = Mounted::new(kind_of_system) else {
+            eprintln!("SKIPPED: no {kind_of_system} can be mounted here, so no full one was tried");
+            continue;
+        };
+        let storage = OsStorage::new(mounted.path(), false).expect("open");
+        let file = storage.create("a").expect("create");
+        write_all_at(&*file, &[7; 5000], 0).expect("write");
+        file.sync_all().expect("sync");
+        let before = storage.available_space().expect("space");
+        assert_eq!(kind(file.allocate(4 << 20)), Some(ErrorKind::StorageFull));
+        assert_eq!(file.size().expect("size"), 5000, "{kind_of_system}");
+        let left = storage.available_space().expect("space");
+        assert!(before - left <= 8192, "{kind_of_system}: {before} {left}");
+        file.allocate(256 << 10).expect("the rest has room");
+    }
 }
 
 #[test]
@@ -296,10 +299,7 @@ fn what_is_no_directory_is_refused_in_words() {
             assert!(error.to_string().contains(name), "{error}");
         }
     }
-    assert!(
-        !directory.path().join("nowhere").exists(),
-        "nothing is made at a link's end"
-    );
+    assert!(!directory.path().join("nowhere").exists(), "nothing is made at a link's end");
 }
 
 #[test]

@@ -25,8 +25,7 @@ impl State {
         }
         let name: Arc<str> = name.into();
         let inode = self.new_id();
-        self.inodes
-            .insert(inode, Inode::new(&name, Content::default()));
+        self.inodes.insert(inode, Inode::new(&name, Content::default()));
         self.names.insert(name.clone(), inode);
         self.push(Change::Create { name, inode });
         self.open_inode(inode)

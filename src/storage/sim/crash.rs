@@ -71,12 +71,8 @@ pub struct Hostile {
 
 impl Hostile {
     /// Everything.
-    pub const ALL: Hostile = Hostile {
-        torn_sectors: true,
-        garbage: true,
-        unsafe_overwrite: true,
-        split_renames: true,
-    };
+    pub const ALL: Hostile =
+        Hostile { torn_sectors: true, garbage: true, unsafe_overwrite: true, split_renames: true };
 
     /// Everything that a program can stand which relies on power-safe overwrite and on atomic renames,
     /// as most do.
@@ -97,10 +93,7 @@ const BETWEEN_PERCENT: u64 = 20;
 impl State {
     /// The pending effects, in the order of the calls.
     pub(super) fn describe(&self) -> Vec<PendingEffect> {
-        self.pending
-            .iter()
-            .map(|effect| self.describe_one(effect))
-            .collect()
+        self.pending.iter().map(|effect| self.describe_one(effect)).collect()
     }
 
     /// The disk after a loss of power.
@@ -115,9 +108,7 @@ impl State {
         state.call = 0;
         for (effect, fate) in self.pending.iter().zip(fates) {
             match effect.change.inode() {
-                Some(inode) => effect
-                    .change
-                    .apply(&mut state.inode_mut(inode).durable, fate),
+                Some(inode) => effect.change.apply(&mut state.inode_mut(inode).durable, fate),
                 None => apply_to_names(&mut state.durable_names, &effect.change, fate),
             }
         }
@@ -149,15 +140,11 @@ impl State {
             Crash::Torn(count) => self.torn(*count),
             Crash::Subset(choose) => {
                 let effects = self.describe().into_iter().enumerate();
-                effects
-                    .map(|(number, effect)| kept(choose(number, &effect)))
-                    .collect()
+                effects.map(|(number, effect)| kept(choose(number, &effect))).collect()
             }
             Crash::Choose(choose) => {
                 let effects = self.describe().into_iter().enumerate();
-                effects
-                    .map(|(number, effect)| choose(number, &effect))
-                    .collect()
+                effects.map(|(number, effect)| choose(number, &effect)).collect()
             }
             Crash::Random(seed) => self.random_fates(*seed),
             Crash::Hostile(seed, hostile) => {
@@ -177,9 +164,7 @@ impl State {
                 return Fate::Kept;
             }
             match &effect.change {
-                Change::Data {
-                    sector, changed, ..
-                } => {
+                Change::Data { sector, changed, .. } => {
                     let length = (changed.end - changed.start) as u64;
                     let written = length.min(left);
                     left -= written;
@@ -187,11 +172,7 @@ impl State {
                         return Fate::Lost;
                     }
                     end = Some(sector * SECTOR_SIZE + changed.start as u64 + written);
-                    if written == length {
-                        Fate::Kept
-                    } else {
-                        Fate::Torn(written)
-                    }
+                    if written == length { Fate::Kept } else { Fate::Torn(written) }
                 }
                 Change::Length { .. } => end.map_or(Fate::Lost, Fate::Length),
                 _ => Fate::Lost,
@@ -228,11 +209,7 @@ impl State {
                 Change::Data { changed, .. } => {
                     let length = (changed.end - changed.start) as u64;
                     let [torn, count] = [random.chance(HOSTILE_PERCENT), random.chance(50)];
-                    let count = if count {
-                        random.below(length + 1)
-                    } else {
-                        length / 2
-                    };
+                    let count = if count { random.below(length + 1) } else { length / 2 };
                     let [garbage, sector] = [(); 2].map(|()| random.chance(HOSTILE_PERCENT));
                     let noise = random.next();
                     if hostile.torn_sectors && torn {
@@ -248,11 +225,7 @@ impl State {
                 Change::Rename { .. } => {
                     let [split, both] = [random.chance(2 * HOSTILE_PERCENT), random.chance(50)];
                     if hostile.split_renames && split {
-                        *fate = if both {
-                            Fate::BothNames
-                        } else {
-                            Fate::NeitherName
-                        };
+                        *fate = if both { Fate::BothNames } else { Fate::NeitherName };
                     }
                 }
                 _ => {}
@@ -276,9 +249,7 @@ impl State {
 
     fn describe_one(&self, effect: &Effect) -> PendingEffect {
         let (file, kind) = match &effect.change {
-            Change::Data {
-                sector, changed, ..
-            } => (
+            Change::Data { sector, changed, .. } => (
                 None,
                 EffectKind::Data {
                     offset: sector * SECTOR_SIZE + changed.start as u64,
@@ -302,10 +273,7 @@ impl State {
             Some(&self.inodes.get(&inode)?.name)
         };
         PendingEffect {
-            file: file
-                .or_else(inside)
-                .map(|name| name.to_string())
-                .unwrap_or_default(),
+            file: file.or_else(inside).map(|name| name.to_string()).unwrap_or_default(),
             kind,
             in_flight: effect.call == self.call,
         }

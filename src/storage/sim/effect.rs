@@ -173,9 +173,7 @@ impl Change {
             return self.inode() == earlier.inode() && self.overlaps(earlier);
         }
         let earlier = earlier.names();
-        self.names()
-            .iter()
-            .any(|name| name.is_some() && earlier.contains(name))
+        self.names().iter().any(|name| name.is_some() && earlier.contains(name))
     }
 
     fn overlaps(&self, earlier: &Change) -> bool {
@@ -195,13 +193,7 @@ impl Change {
     /// Changes the inside of a file as `fate` says.
     pub(super) fn apply(&self, content: &mut Content, fate: Fate) {
         match self {
-            Change::Data {
-                sector,
-                bytes,
-                at,
-                changed,
-                ..
-            } => {
+            Change::Data { sector, bytes, at, changed, .. } => {
                 let new = &bytes[*at..*at + SECTOR_SIZE as usize];
                 apply_data(content, *sector * SECTOR_SIZE, new, changed.clone(), fate);
             }

@@ -28,10 +28,7 @@ pub enum CallKind {
 
 impl CallKind {
     pub(super) fn is_sync(self) -> bool {
-        matches!(
-            self,
-            CallKind::SyncData | CallKind::SyncAll | CallKind::SyncDirectory
-        )
+        matches!(self, CallKind::SyncData | CallKind::SyncAll | CallKind::SyncDirectory)
     }
 }
 

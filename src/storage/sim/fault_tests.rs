@@ -10,10 +10,7 @@ use crate::storage::{Access, File, read_full_at, write_all_at};
 fn disk_with(bytes: &[u8]) -> (SimDisk, Arc<dyn File>) {
     let disk = SimDisk::new(1);
     disk.write_file("a", bytes);
-    let file = disk
-        .storage()
-        .open("a", Access::ReadWrite)
-        .expect("it is there");
+    let file = disk.storage().open("a", Access::ReadWrite).expect("it is there");
     (disk, file)
 }
 
@@ -38,10 +35,9 @@ fn fail_sync(disk: &SimDisk, file: &dyn File, how: FailedSync) -> Option<ErrorKi
 
 #[test]
 fn a_failed_sync_loses_data_that_stays_visible() {
-    for (how, error) in [
-        (FailedSync::Lost, ErrorKind::Other),
-        (FailedSync::NoSpace, ErrorKind::StorageFull),
-    ] {
+    for (how, error) in
+        [(FailedSync::Lost, ErrorKind::Other), (FailedSync::NoSpace, ErrorKind::StorageFull)]
+    {
         let (disk, file) = disk_with(b"old");
         assert_eq!(fail_sync(&disk, &*file, how), Some(error));
         assert_eq!(disk.read_file("a").expect("named"), b"new!");
@@ -69,15 +65,10 @@ fn a_late_error_reaches_the_other_descriptions_once_each() {
     let later = storage.open("a", Access::Read).expect("open");
     file.sync_data().expect("this one is never told");
     assert_eq!(kind(other.sync_data()), Some(ErrorKind::Other));
-    assert_eq!(
-        kind(later.sync_all()),
-        Some(ErrorKind::Other),
-        "nobody knew"
-    );
+    assert_eq!(kind(later.sync_all()), Some(ErrorKind::Other), "nobody knew");
     let latest = storage.open("a", Access::Read).expect("open");
     for file in [&file, &other, &later, &latest] {
-        file.sync_data()
-            .expect("told already, or too late to be told");
+        file.sync_data().expect("told already, or too late to be told");
     }
 }
 
@@ -119,11 +110,7 @@ fn a_later_write_to_a_sector_brings_back_what_a_failed_sync_lost_there() {
     fail_sync(&disk, &*file, FailedSync::Lost);
     write_all_at(&*file, b"?", 3).expect("write");
     file.sync_data().expect("sync");
-    assert_eq!(
-        durable(&disk),
-        b"new",
-        "the sector, though not the lost length"
-    );
+    assert_eq!(durable(&disk), b"new", "the sector, though not the lost length");
 }
 
 #[test]
@@ -134,9 +121,7 @@ fn an_error_strikes_the_nth_call_of_its_kind_once_or_for_good() {
         (ErrorKind::ReadOnlyFilesystem, true),
     ] {
         let (disk, file) = disk_with(b"");
-        let plan = FaultPlan::new(Fault::Error(error))
-            .on(&[CallKind::Write])
-            .after(1);
+        let plan = FaultPlan::new(Fault::Error(error)).on(&[CallKind::Write]).after(1);
         disk.set_plan(if is_sticky { plan.sticky() } else { plan });
         let outcomes = [0, 1, 2].map(|at| kind(file.write_at(b"x", at)));
         let last = is_sticky.then_some(error);
@@ -149,29 +134,18 @@ fn an_error_strikes_the_nth_call_of_its_kind_once_or_for_good() {
 
 #[test]
 fn every_kind_of_call_can_fail_before_or_after_its_work() {
-    let calls: [(CallKind, &dyn Fn(&dyn Storage, &dyn File) -> bool); 17] = [
+    type Fails<'a> = &'a dyn Fn(&dyn Storage, &dyn File) -> bool;
+    let calls: [(CallKind, Fails<'_>); 17] = [
         (CallKind::List, &|storage, _| storage.list().is_err()),
         (CallKind::Create, &|storage, _| storage.create("b").is_err()),
-        (CallKind::Open, &|storage, _| {
-            storage.open("a", Access::Read).is_err()
-        }),
-        (CallKind::Rename, &|storage, _| {
-            storage.rename("a", "b").is_err()
-        }),
+        (CallKind::Open, &|storage, _| storage.open("a", Access::Read).is_err()),
+        (CallKind::Rename, &|storage, _| storage.rename("a", "b").is_err()),
         (CallKind::Remove, &|storage, _| storage.remove("a").is_err()),
-        (CallKind::SyncDirectory, &|storage, _| {
-            storage.sync_directory().is_err()
-        }),
-        (CallKind::Lock, &|storage, _| {
-            storage.lock("LOCK", true).is_err()
-        }),
-        (CallKind::AvailableSpace, &|storage, _| {
-            storage.available_space().is_err()
-        }),
+        (CallKind::SyncDirectory, &|storage, _| storage.sync_directory().is_err()),
+        (CallKind::Lock, &|storage, _| storage.lock("LOCK", true).is_err()),
+        (CallKind::AvailableSpace, &|storage, _| storage.available_space().is_err()),
         (CallKind::Size, &|_, file| file.size().is_err()),
-        (CallKind::Read, &|_, file| {
-            file.read_at(&mut [0], 0).is_err()
-        }),
+        (CallKind::Read, &|_, file| file.read_at(&mut [0], 0).is_err()),
         (CallKind::Write, &|_, file| file.write_at(b"x", 9).is_err()),
         (CallKind::SetSize, &|_, file| file.set_size(1).is_err()),
         (CallKind::Allocate, &|_, file| file.allocate(9999).is_err()),
@@ -179,17 +153,13 @@ fn every_kind_of_call_can_fail_before_or_after_its_work() {
         (CallKind::SyncAll, &|_, file| file.sync_all().is_err()),
         (CallKind::Map, &|_, file| file.map(1).is_err()),
         (CallKind::WriteNote, &|storage, _| {
-            storage
-                .lock("LOCK", true)
-                .is_ok_and(|lock| lock.write_note("x").is_err())
+            storage.lock("LOCK", true).is_ok_and(|lock| lock.write_note("x").is_err())
         }),
     ];
     for (call, make) in calls {
-        for fault in [
-            Fault::Error(ErrorKind::Other),
-            Fault::ErrorAfter(ErrorKind::Other),
-            Fault::PowerLoss,
-        ] {
+        for fault in
+            [Fault::Error(ErrorKind::Other), Fault::ErrorAfter(ErrorKind::Other), Fault::PowerLoss]
+        {
             let (disk, file) = disk_with(b"abc");
             disk.set_plan(FaultPlan::new(fault).on(&[call]));
             assert!(make(&*disk.storage(), &*file), "{call:?} {fault:?}");
@@ -258,6 +228,7 @@ fn write_back_makes_a_consistent_part_durable() {
         file.set_size(0).expect("cut");
         write_all_at(&*file, b"2", 700).expect("write");
         write_all_at(&*file, b"3", 0).expect("write");
+        write_all_at(&*file, b"4", 0).expect("write");
         storage.create("new").expect("create");
         storage.rename("new", "b").expect("rename");
         storage.remove("b").expect("remove");
@@ -287,10 +258,7 @@ fn a_full_disk_says_so() {
     assert_eq!(storage.available_space().expect("space"), 2 * 4096);
     let count = file.write_at(&[2; 5 * 4096], 4096).expect("a part of it");
     assert_eq!(count, 3 * 4096, "short");
-    assert_eq!(
-        kind(file.write_at(b"x", 4 * 4096)),
-        Some(ErrorKind::StorageFull)
-    );
+    assert_eq!(kind(file.write_at(b"x", 4 * 4096)), Some(ErrorKind::StorageFull));
     write_all_at(&*file, &[3; 4 * 4096], 0).expect("overwriting needs no space");
     storage.remove("a").expect("remove");
     assert_eq!(storage.available_space().expect("space"), 0, "still open");
@@ -341,16 +309,10 @@ fn a_lock_is_exclusive_and_dies_with_its_owner() {
     assert_eq!(disk.read_file("LOCK").expect("named"), b"pid 4");
     assert_eq!(kind(other.lock("LOCK", true)), Some(ErrorKind::WouldBlock));
     other.lock("SECOND", true).expect("another file");
-    disk.crash(&Crash::KeepAll)
-        .storage()
-        .lock("LOCK", false)
-        .expect("free");
+    disk.crash(&Crash::KeepAll).storage().lock("LOCK", false).expect("free");
     drop(lock);
     let lock = other.lock("LOCK", false).expect("free again");
-    assert_eq!(
-        kind(lock.write_note("x")),
-        Some(ErrorKind::ReadOnlyFilesystem)
-    );
+    assert_eq!(kind(lock.write_note("x")), Some(ErrorKind::ReadOnlyFilesystem));
 }
 
 #[test]
@@ -364,10 +326,7 @@ fn calls_that_make_no_sense_are_refused() {
     assert_eq!(disk.pending_effects(), 0);
     assert_eq!(kind(storage.create("a")), Some(ErrorKind::AlreadyExists));
     assert_eq!(kind(storage.create("a/b")), Some(ErrorKind::InvalidInput));
-    assert_eq!(
-        kind(storage.open("b", Access::Read)),
-        Some(ErrorKind::NotFound)
-    );
+    assert_eq!(kind(storage.open("b", Access::Read)), Some(ErrorKind::NotFound));
     assert_eq!(kind(storage.remove("b")), Some(ErrorKind::NotFound));
     assert_eq!(kind(file.map(4)), Some(ErrorKind::UnexpectedEof));
     assert!(file.write_at(b"x", u64::MAX).is_err());

@@ -29,12 +29,7 @@ struct SimLock {
 
 impl SimStorage {
     fn file(&self, name: &str, handle: u64, access: Access) -> Arc<dyn File> {
-        Arc::new(SimFile {
-            disk: self.disk.clone(),
-            handle,
-            name: name.into(),
-            access,
-        })
+        Arc::new(SimFile { disk: self.disk.clone(), handle, name: name.into(), access })
     }
 }
 
@@ -44,8 +39,7 @@ impl Storage for SimStorage {
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
-        self.disk
-            .call(CallKind::List, "", 0, |state, _| Ok(state.list()))
+        self.disk.call(CallKind::List, "", 0, |state, _| Ok(state.list()))
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn File>> {
@@ -75,24 +69,18 @@ impl Storage for SimStorage {
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        self.disk
-            .call(CallKind::Remove, name, 0, |state, _| state.remove(name))
+        self.disk.call(CallKind::Remove, name, 0, |state, _| state.remove(name))
     }
 
     fn sync_directory(&self) -> io::Result<()> {
-        self.disk
-            .call(CallKind::SyncDirectory, "", 0, |state, fault| {
-                state.sync_directory(fault)
-            })
+        self.disk.call(CallKind::SyncDirectory, "", 0, |state, fault| state.sync_directory(fault))
     }
 
     fn lock(&self, name: &str, create: bool) -> io::Result<Box<dyn Lock>> {
-        let handle = self
-            .disk
-            .call(CallKind::Lock, name, u64::from(create), |state, _| {
-                check_name(name)?;
-                state.lock(name, create)
-            })?;
+        let handle = self.disk.call(CallKind::Lock, name, u64::from(create), |state, _| {
+            check_name(name)?;
+            state.lock(name, create)
+        })?;
         Ok(Box::new(SimLock {
             disk: self.disk.clone(),
             handle,
@@ -102,9 +90,7 @@ impl Storage for SimStorage {
     }
 
     fn available_space(&self) -> io::Result<u64> {
-        self.disk.call(CallKind::AvailableSpace, "", 0, |state, _| {
-            Ok(state.available())
-        })
+        self.disk.call(CallKind::AvailableSpace, "", 0, |state, _| Ok(state.available()))
     }
 
     fn unique_id(&self) -> [u8; 16] {
@@ -125,84 +111,73 @@ impl SimFile {
 
 impl File for SimFile {
     fn size(&self) -> io::Result<u64> {
-        self.disk.call(CallKind::Size, &self.name, 0, |state, _| {
-            Ok(state.content(self.handle)?.size())
-        })
+        self.disk
+            .call(CallKind::Size, &self.name, 0, |state, _| Ok(state.content(self.handle)?.size()))
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let detail = mix(offset, buffer.len() as u64);
-        self.disk
-            .call(CallKind::Read, &self.name, detail, |state, fault| {
-                let wanted = match fault {
-                    Some(Fault::Short(count)) => buffer.len().min(count),
-                    _ => buffer.len(),
-                };
-                let count = state
-                    .content(self.handle)?
-                    .read(&mut buffer[..wanted], offset);
-                flip(&mut buffer[..count], fault);
-                Ok(count)
-            })
+        self.disk.call(CallKind::Read, &self.name, detail, |state, fault| {
+            let wanted = match fault {
+                Some(Fault::Short(count)) => buffer.len().min(count),
+                _ => buffer.len(),
+            };
+            let count = state.content(self.handle)?.read(&mut buffer[..wanted], offset);
+            flip(&mut buffer[..count], fault);
+            Ok(count)
+        })
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
         let detail = mix(offset, fingerprint(bytes));
-        self.disk
-            .call(CallKind::Write, &self.name, detail, |state, fault| {
-                self.check_writable()?;
-                let wanted = match fault {
-                    Some(Fault::Short(count)) => bytes.len().min(count),
-                    _ => bytes.len(),
-                };
-                state.write(self.handle, &bytes[..wanted], offset)
-            })
+        self.disk.call(CallKind::Write, &self.name, detail, |state, fault| {
+            self.check_writable()?;
+            let wanted = match fault {
+                Some(Fault::Short(count)) => bytes.len().min(count),
+                _ => bytes.len(),
+            };
+            state.write(self.handle, &bytes[..wanted], offset)
+        })
     }
 
     fn set_size(&self, size: u64) -> io::Result<()> {
-        self.disk
-            .call(CallKind::SetSize, &self.name, size, |state, _| {
-                self.check_writable()?;
-                state.set_size(self.handle, size)
-            })
+        self.disk.call(CallKind::SetSize, &self.name, size, |state, _| {
+            self.check_writable()?;
+            state.set_size(self.handle, size)
+        })
     }
 
     fn allocate(&self, size: u64) -> io::Result<()> {
-        self.disk
-            .call(CallKind::Allocate, &self.name, size, |state, _| {
-                self.check_writable()?;
-                state.allocate(self.handle, size)
-            })
+        self.disk.call(CallKind::Allocate, &self.name, size, |state, _| {
+            self.check_writable()?;
+            state.allocate(self.handle, size)
+        })
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.disk
-            .call(CallKind::SyncData, &self.name, 0, |state, fault| {
-                state.sync_file(self.handle, fault)
-            })
+        self.disk.call(CallKind::SyncData, &self.name, 0, |state, fault| {
+            state.sync_file(self.handle, fault)
+        })
     }
 
     fn sync_all(&self) -> io::Result<()> {
-        self.disk
-            .call(CallKind::SyncAll, &self.name, 0, |state, fault| {
-                state.sync_file(self.handle, fault)
-            })
+        self.disk.call(CallKind::SyncAll, &self.name, 0, |state, fault| {
+            state.sync_file(self.handle, fault)
+        })
     }
 
     /// A copy: equal to a real map as long as the contract of [`File::map`] is kept.
     fn map(&self, size: u64) -> io::Result<Box<dyn Map>> {
-        self.disk
-            .call(CallKind::Map, &self.name, size, |state, fault| {
-                let content = state.content(self.handle)?;
-                if size > content.size() {
-                    return Err(failure(ErrorKind::UnexpectedEof));
-                }
-                let mut bytes =
-                    vec![0; usize::try_from(size).map_err(|_| ErrorKind::FileTooLarge)?];
-                content.read(&mut bytes, 0);
-                flip(&mut bytes, fault);
-                Ok(Box::new(bytes) as Box<dyn Map>)
-            })
+        self.disk.call(CallKind::Map, &self.name, size, |state, fault| {
+            let content = state.content(self.handle)?;
+            if size > content.size() {
+                return Err(failure(ErrorKind::UnexpectedEof));
+            }
+            let mut bytes = vec![0; usize::try_from(size).map_err(|_| ErrorKind::FileTooLarge)?];
+            content.read(&mut bytes, 0);
+            flip(&mut bytes, fault);
+            Ok(Box::new(bytes) as Box<dyn Map>)
+        })
     }
 }
 
@@ -215,15 +190,14 @@ impl Drop for SimFile {
 impl Lock for SimLock {
     fn write_note(&self, note: &str) -> io::Result<()> {
         let detail = fingerprint(note.as_bytes());
-        self.disk
-            .call(CallKind::WriteNote, &self.name, detail, |state, _| {
-                if !self.writable {
-                    return Err(failure(ErrorKind::ReadOnlyFilesystem));
-                }
-                state.set_size(self.handle, 0)?;
-                state.write(self.handle, note.as_bytes(), 0)?;
-                Ok(())
-            })
+        self.disk.call(CallKind::WriteNote, &self.name, detail, |state, _| {
+            if !self.writable {
+                return Err(failure(ErrorKind::ReadOnlyFilesystem));
+            }
+            state.set_size(self.handle, 0)?;
+            state.write(self.handle, note.as_bytes(), 0)?;
+            Ok(())
+        })
     }
 }
 

@@ -195,8 +195,7 @@ impl SimDisk {
         self.inner().state.pending.len()
     }
 
-    /// How many bytes the newest call was to write, as far as they are pending: one less than the
-    /// distinct values for [`Crash::Torn`].
+    /// How many bytes the newest call wrote that are still pending: [`Crash::Torn`] takes 0 to this.
     pub fn bytes_in_flight(&self) -> u64 {
         let length = |effect: PendingEffect| match effect.kind {
             EffectKind::Data { length, .. } if effect.in_flight => length,
@@ -222,12 +221,7 @@ impl SimDisk {
     /// The names, sorted.
     pub fn file_names(&self) -> Vec<String> {
         let inner = self.inner();
-        inner
-            .state
-            .names
-            .keys()
-            .map(|name| name.to_string())
-            .collect()
+        inner.state.names.keys().map(|name| name.to_string()).collect()
     }
 
     /// What a program would read.
@@ -323,10 +317,7 @@ impl SimDisk {
         }
         inner.calls += 1;
         inner.state.call += 1;
-        let mut strikes = inner
-            .plans
-            .iter_mut()
-            .filter_map(|plan| plan.strike(kind, name));
+        let mut strikes = inner.plans.iter_mut().filter_map(|plan| plan.strike(kind, name));
         let fault = strikes.next();
         let last_id = inner.state.next_id;
         let outcome = match fault {

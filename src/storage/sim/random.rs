@@ -3,10 +3,7 @@
 
 /// One step of a mixing function (the finaliser of SplitMix64): close inputs give far outputs.
 pub(super) fn mix(one: u64, other: u64) -> u64 {
-    let mut z = one
-        .rotate_left(23)
-        .wrapping_add(other)
-        .wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = one.rotate_left(23).wrapping_add(other).wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
@@ -32,9 +29,7 @@ pub(super) struct Random {
 
 impl Random {
     pub(super) fn new(seed: u64) -> Random {
-        Random {
-            state: mix(seed, 1),
-        }
+        Random { state: mix(seed, 1) }
     }
 
     pub(super) fn next(&mut self) -> u64 {
@@ -89,10 +84,7 @@ pub(super) struct Streams {
 
 impl Streams {
     pub(super) fn new(seed: u64) -> Streams {
-        Streams {
-            seed,
-            draws: [0; 3],
-        }
+        Streams { seed, draws: [0; 3] }
     }
 
     /// The random numbers of the next decision at `site`.

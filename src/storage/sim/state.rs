@@ -118,11 +118,7 @@ impl State {
 
     /// Closes what was opened and locked since the identity `last` was given out.
     pub(super) fn close_since(&mut self, last: u64) {
-        let new: Vec<u64> = self
-            .handles
-            .range(last + 1..)
-            .map(|(handle, _)| *handle)
-            .collect();
+        let new: Vec<u64> = self.handles.range(last + 1..).map(|(handle, _)| *handle).collect();
         for handle in new {
             self.unlock(handle);
         }
@@ -144,12 +140,7 @@ impl State {
         let before = self.inodes.len();
         self.inodes.retain(|inode, _| live.contains(inode));
         if self.inodes.len() < before {
-            self.retain(|effect| {
-                effect
-                    .change
-                    .inode()
-                    .is_none_or(|inode| live.contains(&inode))
-            });
+            self.retain(|effect| effect.change.inode().is_none_or(|inode| live.contains(&inode)));
         }
     }
 
@@ -190,10 +181,7 @@ impl State {
     pub(super) fn settle_creation(&mut self, file: u64) {
         let is_creation =
             |change: &Change| matches!(change, Change::Create { inode, .. } if *inode == file);
-        let chosen = self
-            .pending
-            .iter()
-            .map(|effect| is_creation(&effect.change));
+        let chosen = self.pending.iter().map(|effect| is_creation(&effect.change));
         self.settle_some(chosen.collect());
     }
 
@@ -210,9 +198,7 @@ impl State {
 
     pub(super) fn inode_of(&self, handle: u64) -> io::Result<u64> {
         let handle = self.handles.get(&handle);
-        handle
-            .map(|handle| handle.inode)
-            .ok_or_else(|| failure(ErrorKind::NotFound))
+        handle.map(|handle| handle.inode).ok_or_else(|| failure(ErrorKind::NotFound))
     }
 
     pub(super) fn inode_mut(&mut self, inode: u64) -> &mut Inode {
@@ -227,9 +213,7 @@ impl State {
         };
         let mut live: BTreeSet<u64> = self.names.values().copied().collect();
         live.extend(self.handles.values().map(|handle| handle.inode));
-        let held = live
-            .iter()
-            .map(|inode| self.inodes[inode].cache.held_pages());
+        let held = live.iter().map(|inode| self.inodes[inode].cache.held_pages());
         (capacity / PAGE_SIZE).saturating_sub(held.sum())
     }
 }

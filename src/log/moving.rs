@@ -1,0 +1,80 @@
+//! Carrying the unproven end of a segment over into the next.
+//!
+//! After an unclean stop the records that no witness calls synced may stand in the page cache only: a sync may
+//! have failed, and the kernel then calls the pages clean. Reading them back proves nothing and syncing them
+//! again writes nothing. Writing them again in place would, but a loss of power during that write could damage
+//! what had in truth been synced and acknowledged. So they are copied to where nothing is lost by a torn
+//! write: into a segment that does not count yet.
+
+use std::cell::RefCell;
+
+use super::directory::Directory;
+use super::record::{Kind, PendingRecord, Place};
+use super::scan::{ScanError, Scanner};
+use super::segment::{PAGE, SegmentHeader, segment_name};
+use super::survey::Unproven;
+use crate::storage::{File, StorageError};
+
+/// The records to carry over.
+pub(super) struct Moving<'a> {
+    pub(super) directory: &'a Directory,
+    /// The segment they are in.
+    pub(super) number: u64,
+    pub(super) scanner: RefCell<Scanner>,
+    pub(super) unproven: Unproven,
+    /// Where in that segment its records end.
+    pub(super) end_offset: u64,
+}
+
+impl Moving<'_> {
+    /// Bytes that the copies take.
+    pub(super) fn size(&self) -> u64 {
+        self.unproven.size
+    }
+
+    /// Writes the copies, of those records that hold events, from `offset` on. What the others told is in the
+    /// state that begins the segment.
+    pub(super) fn copy(
+        &self,
+        directory: &Directory,
+        file: &dyn File,
+        header: &SegmentHeader,
+        offset: u64,
+    ) -> Result<(), StorageError> {
+        let seed = header.seed();
+        let name = segment_name(header.number);
+        let mut scanner = self.scanner.borrow_mut();
+        let (mut from, mut to) = (self.unproven.offset, offset);
+        while from < self.end_offset {
+            let found =
+                scanner.record_at(from, self.end_offset).map_err(|error| self.unreadable(error))?;
+            from += found.header.record_size();
+            if !found.header.kind.has_events() {
+                continue;
+            }
+            let mut record = PendingRecord::new(Kind::Moved, found.payload.len(), |out| {
+                out.extend_from_slice(&found.payload);
+            });
+            let place = Place {
+                lsn: header.base.plus(to - PAGE),
+                watermark: header.base,
+                sequence: found.header.sequence,
+            };
+            directory.write(file, &name, record.place(&seed, to, place), to)?;
+            to += record.size();
+        }
+        debug_assert_eq!(to, offset + self.size());
+        Ok(())
+    }
+
+    /// The survey has read these records a moment ago.
+    fn unreadable(&self, error: ScanError) -> StorageError {
+        let error = match error {
+            ScanError::Io(error) => error,
+            ScanError::Invalid(flaw) => {
+                std::io::Error::new(std::io::ErrorKind::InvalidData, flaw.to_string())
+            }
+        };
+        self.directory.error(&segment_name(self.number), "read", error)
+    }
+}
