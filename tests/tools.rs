@@ -157,8 +157,8 @@ fn live_areas(sample: &Sample) -> Vec<(String, u64)> {
     let mut areas = Vec::new();
     for slot in SLOTS {
         let bytes = sample.disk.read_file(slot).expect("both slots are there");
-        let size = u32::from_le_bytes([bytes[88], bytes[89], bytes[90], bytes[91]]);
-        areas.push((slot.to_string(), 104 + u64::from(size)));
+        let size = u32::from_le_bytes([bytes[96], bytes[97], bytes[98], bytes[99]]);
+        areas.push((slot.to_string(), 112 + u64::from(size)));
     }
     for (number, _, end) in &sample.segments {
         areas.push((segment(*number), *end));

@@ -51,11 +51,11 @@ pub(crate) fn run(args: &DumpArgs) -> Result<Exit, Failure> {
 
 fn write_line(record: &DumpedRecord, out: &mut dyn Write) -> io::Result<()> {
     match record {
-        DumpedRecord::Segment { segment, lsn, first_sequence, capacity, epoch, previous_size } => {
+        DumpedRecord::Segment { segment, lsn, first_sequence, capacity, epoch } => {
             writeln!(
                 out,
                 "{segment}:0 segment lsn={lsn} sequence={first_sequence} capacity={capacity} \
-                 epoch={epoch} previous_size={previous_size}"
+                 epoch={epoch}"
             )
         }
         DumpedRecord::Record { segment, offset, lsn, kind, sequence, watermark, payload_size, content } => {
@@ -112,10 +112,9 @@ fn write_cursors(cursors: &[(String, Option<Vec<u8>>)], out: &mut dyn Write) -> 
 
 fn to_json(record: &DumpedRecord) -> Value {
     match record {
-        DumpedRecord::Segment { segment, lsn, first_sequence, capacity, epoch, previous_size } => json!({
+        DumpedRecord::Segment { segment, lsn, first_sequence, capacity, epoch } => json!({
             "segment": segment, "offset": 0, "kind": "segment", "lsn": lsn,
             "sequence": first_sequence, "capacity": capacity, "epoch": epoch,
-            "previous_size": previous_size,
         }),
         DumpedRecord::Record { segment, offset, lsn, kind, sequence, watermark, payload_size, content } => {
             let mut value = json!({

@@ -145,7 +145,7 @@ impl Checkpoint {
     pub(crate) fn is_torn(bytes: &[u8]) -> bool {
         bytes.len() >= HEADER_SIZE
             && check_preamble(bytes, MAGIC, "a checkpoint").is_ok()
-            && crc32fast::hash(&bytes[..100]) == u32_at(bytes, 100)
+            && crc32fast::hash(&bytes[..108]) == u32_at(bytes, 108)
             && bytes[20] == 0
     }
 

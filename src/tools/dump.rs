@@ -30,8 +30,6 @@ pub enum DumpedRecord {
         capacity: u64,
         /// The opening of the channel that began it.
         epoch: u64,
-        /// Bytes of records in the segment before.
-        previous_size: u64,
     },
     /// An intact record.
     Record {
@@ -41,7 +39,7 @@ pub enum DumpedRecord {
         offset: u64,
         /// Where it begins in the log.
         lsn: u64,
-        /// Its kind: put, ack, state, watermark or close.
+        /// Its kind: put, moved, ack, state, watermark or close.
         kind: &'static str,
         /// The sequence of its first event (put), or the one the next put gets.
         sequence: u64,
@@ -81,7 +79,7 @@ pub enum DumpedRecord {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RecordContent {
-    /// Events were put.
+    /// Events were put, or carried over from the segment before (kind moved).
     Put {
         /// How many.
         events: u64,
@@ -164,7 +162,6 @@ fn dump_segment(
             first_sequence: header.first_sequence,
             capacity: header.capacity,
             epoch: header.epoch,
-            previous_size: header.previous_size,
         };
         if visit(record).is_break() {
             return Ok(ControlFlow::Break(()));
@@ -213,7 +210,7 @@ fn record(segment: u64, offset: u64, found: &Found) -> DumpedRecord {
 fn content(found: &Found) -> RecordContent {
     let payload = &found.payload;
     match found.header.kind {
-        Kind::Put => match decode_put_head(payload) {
+        Kind::Put | Kind::Moved => match decode_put_head(payload) {
             Ok(head) => RecordContent::Put {
                 events: head.count,
                 bytes: (payload.len() - head.events_at) as u64,

@@ -8,7 +8,7 @@ use super::records::{Item, Records, probe_base};
 use crate::channel::OpenError;
 use crate::channel::parts::{Queue, open_error};
 use crate::log::raw::{
-    Checkpoint, HeaderFlaw, Listing, Origin, PAGE, SLOTS, Scanner, Sealed, Seed, SegmentHeader,
+    ALIGNMENT, Checkpoint, HeaderFlaw, Listing, Origin, PAGE, SLOTS, Scanner, Sealed, Seed, SegmentHeader,
     State, VERSION, hex, read_page, read_whole,
 };
 use crate::log::{Damage, Directory, Flaw, Kind, LogError, Lsn};
@@ -156,8 +156,7 @@ impl Evidence {
                 0 => Some(Queue::default()),
                 _ => Queue::decode(&checkpoint.state.upper),
             };
-            let order = |c: &Checkpoint| (c.lsn, c.generation);
-            let newer = |best: &Witness| order(&best.checkpoint) < order(checkpoint);
+            let newer = |best: &Witness| best.checkpoint.generation < checkpoint.generation;
             if let Some(queue) = queue.filter(|_| best.as_ref().is_none_or(newer)) {
                 let (file, checkpoint) = (name.to_string(), checkpoint.clone());
                 best = Some(Witness { file, checkpoint, queue });
@@ -167,11 +166,34 @@ impl Evidence {
             if best.as_ref().is_some_and(|best| segment.number <= best.checkpoint.tail) {
                 break;
             }
+            // One that was being prepared does not count: what it begins with may not be complete.
+            let may_be_prepared = best.is_some() || segment.header.is_none();
+            if may_be_prepared && !self.is_used(segment)? {
+                continue;
+            }
             if let Some(witness) = self.state_of(segment)? {
                 return Ok(Some(witness));
             }
         }
         Ok(best)
+    }
+
+    /// Whether a segment holds a record that is not written while a segment is being prepared.
+    fn is_used(&self, segment: &Segment) -> Result<bool, StorageError> {
+        let file = self.directory.open(&segment.name, Access::Read)?;
+        let seed = Seed::new(&self.channel_id, segment.number);
+        let mut scanner = Scanner::new(Origin::File(file), seed, Lsn(0)).with_any_lsn();
+        let mut from = PAGE;
+        while let Some((at, header)) = scanner
+            .next_header(from, segment.file_size)
+            .map_err(|error| self.directory.error(&segment.name, "read", error))?
+        {
+            if !header.kind.begins_segment() {
+                return Ok(true);
+            }
+            from = at + ALIGNMENT as u64;
+        }
+        Ok(false)
     }
 
     /// The state that a segment begins with.
@@ -206,8 +228,9 @@ impl Evidence {
             clean: false,
             tail: segment.number,
             tail_base: base,
+            numbers_used: segment.number,
             lsn: found.header.end(),
-            watermark: base,
+            watermark: if header.is_some() { found.header.end() } else { base },
             state,
         };
         Ok(Some(Witness { file: segment.name.clone(), checkpoint, queue }))
@@ -230,22 +253,21 @@ impl Evidence {
         let closed = closed_at(&self.slots, &self.channel_id);
         for index in 0..self.segments.len() {
             let segment = &self.segments[index];
-            let next = self.segments.get(index + 1);
-            let next = next.filter(|next| next.number == segment.number + 1);
+            // Without an entry in a state: at most up to where the next segment begins.
+            let apart = bases.get(index + 1).and_then(|next| Some((*next)?.since(bases[index]?)));
             let listed = self.sealed_entry(segment.number).map(|entry| entry.size);
-            let stated = next.and_then(|next| Some(next.header.as_ref()?.previous_size));
-            let apart = next.and_then(|_| Some(bases[index + 1]?.since(bases[index]?)));
-            let size = listed.or(stated).or(apart).or_else(|| {
+            let size = listed.or_else(|| {
                 let (number, end) = closed?;
                 (number == segment.number).then_some(end.since(bases[index]?))
             });
+            let most = apart.filter(|_| segment.number != self.tail()).unwrap_or(u64::MAX - PAGE);
             let capacity = segment.header.as_ref().map_or(u64::MAX, |header| header.capacity);
             let segment = &mut self.segments[index];
             segment.base = bases[index];
             segment.is_limit_known = size.is_some();
             segment.limit = match size {
                 Some(size) => PAGE.saturating_add(size),
-                None => segment.file_size.min(capacity),
+                None => segment.file_size.min(capacity).min(PAGE.saturating_add(most)),
             };
         }
         Ok(())

@@ -148,7 +148,7 @@ fn is_in_use(directory: &Directory) -> Result<bool, StorageError> {
 /// Sizes of all files that are the channel's. One that an owner has just removed counts nothing.
 fn disk_bytes(directory: &Directory) -> Result<u64, StorageError> {
     let listing = directory.list()?;
-    let kept = listing.spares.iter().chain(&listing.reserves).chain(listing.segments.values());
+    let kept = listing.spares.iter().chain(&listing.reserves).chain(&listing.drafts).chain(listing.segments.values());
     let names = kept.map(String::as_str).chain(SLOTS).chain([LOCK]);
     let mut sum = 0;
     for name in names {
@@ -161,7 +161,7 @@ fn disk_bytes(directory: &Directory) -> Result<u64, StorageError> {
 
 fn report(directory: &Directory, seen: Seen, in_use: bool) -> Inspection {
     let Seen { survey, queue, disk_bytes } = seen;
-    let mut table: Vec<_> = survey.sealed.iter().map(|sealed| row(sealed, &queue)).collect();
+    let mut table: Vec<_> = survey.checkpoint.state.sealed.iter().map(|sealed| row(sealed, &queue)).collect();
     if let Some(tail) = &survey.tail {
         let first_sequence = tail.header.first_sequence;
         let sealed = Sealed {
@@ -175,8 +175,8 @@ fn report(directory: &Directory, seen: Seen, in_use: bool) -> Inspection {
     }
     Inspection {
         location: directory.storage.location(),
-        channel_id: hex(&survey.channel_id),
-        epoch: survey.epoch,
+        channel_id: hex(&survey.checkpoint.channel_id),
+        epoch: survey.checkpoint.epoch,
         events: queue.events(),
         bytes: queue.bytes(),
         oldest_sequence: queue.acked().low(),

@@ -44,16 +44,18 @@ impl Replayed {
             // Every state is lost: any ack may be.
             None => replayed.pending = Some(Lsn(0)),
         }
-        let mut expected = start.map(|(tail, _)| tail).filter(|tail| *tail > 0);
+        let mut has_tail = start.is_none_or(|(tail, _)| tail == 0);
+        let mut end = start.map_or(Lsn(0), |(_, lsn)| lsn);
         for segment in &evidence.segments {
             let Some(base) = segment.base else { continue };
             if start.is_some_and(|(tail, _)| segment.number < tail) {
                 continue;
             }
-            if expected.is_some_and(|expected| expected != segment.number) {
-                replayed.pending = Some(replayed.pending.unwrap_or(Lsn(0)));
+            has_tail |= start.is_some_and(|(tail, _)| tail == segment.number);
+            if base > end {
+                // A segment between this one and the last may be missing.
+                replayed.pending = Some(replayed.pending.unwrap_or(end));
             }
-            expected = Some(segment.number + 1);
             let from = match start {
                 Some((tail, lsn)) if tail == segment.number => PAGE + lsn.since(base),
                 _ => PAGE,
@@ -62,13 +64,18 @@ impl Replayed {
             let mut records = Records::open(&evidence.directory, id, segment, from)?;
             while let Some(item) = records.next()? {
                 match item {
-                    Item::Record { found, .. } => replayed.apply(&found),
-                    Item::Flaw(hole) => replayed.pass(&hole),
+                    Item::Record { found, .. } => {
+                        end = end.max(found.header.end());
+                        replayed.apply(&found);
+                    }
+                    Item::Flaw(hole) => {
+                        end = end.max(hole.lsn.plus(hole.range.end - hole.range.start));
+                        replayed.pass(&hole);
+                    }
                 }
             }
         }
-        let tail_is_missing = start.is_some_and(|(tail, _)| expected == Some(tail));
-        if tail_is_missing && !evidence.is_clean {
+        if !has_tail && !evidence.is_clean {
             replayed.pending = Some(Lsn(0));
         }
         replayed.settle();
@@ -101,7 +108,8 @@ impl Replayed {
                 }
                 Err(_) => return,
             },
-            Kind::State | Kind::Watermark | Kind::Close => BTreeMap::new(),
+            // What a moved record says is in the state before it.
+            Kind::State | Kind::Watermark | Kind::Close | Kind::Moved => BTreeMap::new(),
         };
         for (name, value) in cursors {
             match value {
@@ -124,7 +132,7 @@ impl Replayed {
                 self.are_cursors_in_doubt = true;
             }
             Some((Kind::Put, _)) => self.are_cursors_in_doubt = true,
-            Some((Kind::State | Kind::Watermark | Kind::Close, _)) => {}
+            Some((Kind::State | Kind::Watermark | Kind::Close | Kind::Moved, _)) => {}
             None => self.pending = Some(self.pending.unwrap_or(hole.lsn).min(hole.lsn)),
         }
     }

@@ -137,7 +137,7 @@ fn follow(
 ) -> Result<(), OpenError> {
     let tail = survey.tail.as_ref();
     let is_wanted = |number: u64| {
-        let sealed = survey.sealed.iter().find(|sealed| sealed.number == number);
+        let sealed = survey.checkpoint.state.sealed.iter().find(|sealed| sealed.number == number);
         let wanted = |sequences| !queue.acked().contains_all(sequences);
         tail.is_some_and(|tail| tail.header.number == number)
             || sealed.is_some_and(|sealed| wanted(sealed.first_sequence..sealed.end_sequence()))
@@ -175,6 +175,9 @@ fn keep(
     for segment in evidence.segments.iter().filter(|segment| !is_wanted(segment.number)) {
         let flaw = Flaw::new("only files that are needed", "a segment that nothing needs");
         findings.note(&segment.name, 0, flaw);
+    }
+    for name in &evidence.listing.drafts {
+        findings.note(name, 0, Flaw::new("only files that are needed", "an unfinished file"));
     }
     for name in &evidence.listing.foreign {
         findings.note(name, 0, Flaw::new("only files of a channel", "a file that is none"));

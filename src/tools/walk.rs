@@ -39,8 +39,11 @@ pub(super) struct Walk<'a> {
     end: Lsn,
     /// Everything below was synced.
     promise: Lsn,
-    /// The last thing seen was broken or missing.
+    /// The last thing seen was broken.
     is_behind_damage: bool,
+    /// A segment that the newest state lists is missing.
+    is_segment_missing: bool,
+    is_tail_missing: bool,
     done: u64,
     told: u64,
     total: u64,
@@ -76,6 +79,8 @@ impl<'a> Walk<'a> {
             end: Lsn(0),
             promise,
             is_behind_damage: false,
+            is_segment_missing: false,
+            is_tail_missing: false,
             done: 0,
             told: 0,
             total,
@@ -94,7 +99,7 @@ impl<'a> Walk<'a> {
         self.find_missing();
         let mut before: Option<&Segment> = None;
         for segment in &self.evidence.segments {
-            self.enter(segment, before, visitor);
+            self.enter(segment, visitor);
             if segment.base.is_some() {
                 self.read(segment, visitor)?;
             }
@@ -121,44 +126,42 @@ impl<'a> Walk<'a> {
                 let name = segment_name(sealed.number);
                 let kind = super::FindingKind::Damage;
                 self.findings.add(kind, &name, 0, flaw(PAGE + sealed.size), Some(sequences));
+                self.is_segment_missing = true;
             }
         }
         let tail = self.evidence.tail();
         if tail > 0 && !is_there(tail) {
             let from = self.evidence.sealed().last().map_or(0, |last| last.end_sequence());
+            let end = if self.evidence.is_clean { self.high } else { u64::MAX };
             let flaw = Flaw::new("the tail segment", "no such file");
-            self.findings.open(&segment_name(tail), 0, flaw, from);
-            self.is_behind_damage = true;
+            let (kind, name) = (super::FindingKind::Damage, segment_name(tail));
+            self.findings.add(kind, &name, 0, flaw, Some(from.min(end)..end));
+            self.is_tail_missing = true;
         }
     }
 
-    fn enter<V: Visitor>(&mut self, segment: &Segment, before: Option<&Segment>, visitor: &mut V) {
-        let number = segment.number;
-        let follows = before.is_some_and(|before| before.number + 1 == number);
-        let from = self.expected();
-        let tail = self.evidence.tail();
-        if let Some(before) = before
-            && before.number >= tail
-            && !follows
-        {
-            let flaw = Flaw::new(format!("this segment before segment {number}"), "no such file");
-            self.findings.open(&segment_name(before.number + 1), 0, flaw, from);
-            self.is_behind_damage = true;
-        }
+    fn enter<V: Visitor>(&mut self, segment: &Segment, visitor: &mut V) {
+        let expected = self.expected();
         if let Some(flaw) = &segment.flaw {
-            self.findings.open(&segment.name, 0, flaw.clone(), from);
+            self.findings.open(&segment.name, 0, flaw.clone(), expected);
             // A segment that was being prepared has no header yet, and holds nothing that was promised.
-            let unknown = if number > tail { Lsn(u64::MAX) } else { Lsn(0) };
+            let is_prepared = segment.number > self.evidence.tail();
+            let unknown = if is_prepared { Lsn(u64::MAX) } else { Lsn(0) };
             self.findings.last_is_doubtful(segment.base.unwrap_or(unknown));
         }
         let Some(header) = &segment.header else { return };
-        self.check_place(segment, before.filter(|_| follows));
+        self.check_place(segment);
         self.promise = self.promise.max(header.base);
-        self.reach(header.first_sequence, visitor);
+        let is_told = self.is_behind_damage || self.is_segment_missing;
+        if self.reach(header.first_sequence, visitor) && !is_told {
+            let wanted = format!("a segment that begins with sequence {expected}");
+            let flaw = Flaw::new(wanted, format!("one of sequence {}", header.first_sequence));
+            self.findings.damage(&segment.name, 0, flaw);
+        }
     }
 
     /// Compares a header with what else tells where the segment belongs.
-    fn check_place(&mut self, segment: &Segment, before: Option<&Segment>) {
+    fn check_place(&mut self, segment: &Segment) {
         let Some(header) = &segment.header else { return };
         let place = |base: Lsn, sequence: u64| format!("Lsn {base} and sequence {sequence}");
         let found = place(header.base, header.first_sequence);
@@ -166,13 +169,7 @@ impl<'a> Walk<'a> {
             && (sealed.base, sealed.first_sequence) != (header.base, header.first_sequence)
         {
             let expected = place(sealed.base, sealed.first_sequence);
-            self.findings.damage(&segment.name, 0, Flaw::new(expected, found.clone()));
-        }
-        let Some(base) = before.and_then(|before| before.base) else { return };
-        let end = base.plus(header.previous_size);
-        if end != header.base {
-            let flaw = Flaw::new(format!("records from Lsn {end} on"), found);
-            self.findings.damage(&segment.name, 0, flaw);
+            self.findings.damage(&segment.name, 0, Flaw::new(expected, found));
         }
     }
 
@@ -203,16 +200,21 @@ impl<'a> Walk<'a> {
         let header = found.header;
         self.promise = self.promise.max(header.watermark);
         let expected = self.next.unwrap_or(header.sequence);
-        self.findings.close(header.sequence);
-        let gap_is_known = self.is_behind_damage;
-        self.is_behind_damage = false;
-        let skipped = self.reach(header.sequence, visitor);
-        if header.sequence < expected || (skipped && !gap_is_known) {
-            let wanted = format!("a record that follows sequence {expected}");
-            let flaw = Flaw::new(wanted, format!("one of sequence {}", header.sequence));
-            self.findings.damage(&segment.name, offset, flaw);
+        self.high = self.high.max(header.sequence);
+        let is_gap_told = self.is_behind_damage || self.is_segment_missing;
+        // A state tells what comes behind the moved records that follow it.
+        if header.kind != Kind::State {
+            self.findings.close(header.sequence);
+            self.is_behind_damage = false;
+            let skipped = self.reach(header.sequence, visitor);
+            let is_repeated = header.sequence < expected && header.kind != Kind::Moved;
+            if is_repeated || (skipped && !is_gap_told) {
+                let wanted = format!("a record that follows sequence {expected}");
+                let flaw = Flaw::new(wanted, format!("one of sequence {}", header.sequence));
+                self.findings.damage(&segment.name, offset, flaw);
+            }
         }
-        self.end = header.end();
+        self.end = self.end.max(header.end());
         let is_first = offset == PAGE;
         if is_first != (header.kind == Kind::State) {
             let flaw = Flaw::new("a state record first and nowhere else", header.kind.name());
@@ -226,7 +228,7 @@ impl<'a> Walk<'a> {
                 return Ok(());
             }
         };
-        if header.kind == Kind::Put {
+        if header.kind.has_events() {
             // Sequences that were passed before belong to a record that came first.
             let repeated = expected > header.sequence;
             if let (false, Ok(head)) = (repeated, decode_put_head(&found.payload)) {
@@ -260,8 +262,10 @@ impl<'a> Walk<'a> {
 
     /// Judges the end of the log: everything promised must have been read. True when it was not.
     fn finish(&mut self, last: Option<&Segment>) -> bool {
-        let is_whole = self.end >= self.promise || self.evidence.is_clean && self.is_behind_damage;
-        if is_whole {
+        if self.is_tail_missing {
+            return !self.evidence.is_clean;
+        }
+        if self.end >= self.promise {
             return false;
         }
         if !self.is_behind_damage {
@@ -302,7 +306,7 @@ pub(super) fn content(header: &RecordHeader, payload: &Bytes) -> Result<u64, Fla
     let well_formed = || format!("a well-formed {} record", header.kind.name());
     let malformed = |problem: &str| Flaw::new(well_formed(), problem);
     match header.kind {
-        Kind::Put => {
+        Kind::Put | Kind::Moved => {
             let head = decode_put_head(payload).map_err(|error| malformed(error.0))?;
             let mut events = Events::new(payload.clone(), &head);
             while events.next().map_err(|error| malformed(error.0))?.is_some() {}
