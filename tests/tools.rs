@@ -439,7 +439,9 @@ fn salvage_of_wild_damage_never_lies() {
         let told: BTreeSet<u64> =
             report.lost.iter().chain(&report.unconfirmed).cloned().flatten().collect();
         let open_end = report.lost_from.unwrap_or(u64::MAX);
-        let is_told = |sequence: &u64| told.contains(sequence) || *sequence >= open_end;
+        let is_told = |sequence: &u64| told.contains(sequence)
+            || *sequence >= open_end
+            || *sequence < report.lost_before.unwrap_or(0);
         assert!(sample.left.difference(&delivered).all(is_told), "{what}");
         assert!(told.is_disjoint(&delivered), "{what}");
     }
@@ -624,6 +626,14 @@ fn the_tools_write_nothing() {
     assert_eq!(fingerprint(&directory), before);
 }
 
+struct StopOnDrop<'a>(&'a std::sync::atomic::AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn inspect_beside_an_owner_that_rolls_and_recycles_never_fails() {
     use flumen::Durability;
@@ -648,15 +658,14 @@ fn inspect_beside_an_owner_that_rolls_and_recycles_never_fails() {
             }
             rolls
         });
+        // A failed assertion must not leave the owner running.
+        let _stop = StopOnDrop(&stop);
         let started = std::time::Instant::now();
         while started.elapsed().as_secs() < 3 {
             let seen = tools::inspect(&directory);
             let seen = match seen {
                 Ok(seen) => seen,
-                Err(error) => {
-                    stop.store(true, Ordering::Relaxed);
-                    panic!("look {looks}: {error}");
-                }
+                Err(error) => panic!("look {looks}: {error}"),
             };
             assert!(seen.in_use && seen.events <= 1, "{seen:?}");
             assert!(seen.next_sequence >= last, "time goes on");

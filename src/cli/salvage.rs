@@ -86,6 +86,9 @@ fn write_lost(saved: &Salvage, out: &mut dyn Write) -> std::io::Result<()> {
     if let Some(from) = saved.lost_from {
         writeln!(out, "lost: whatever was put from sequence {from} on; nothing tells how much it was")?;
     }
+    if let Some(before) = saved.lost_before {
+        writeln!(out, "lost: whatever was left of the events before sequence {before}; nothing tells")?;
+    }
     if saved.possibly_again > 0 {
         let most = saved.possibly_again;
         writeln!(out, "a record of taken events is lost: up to {most} salvaged events may have been taken before")?;
@@ -113,6 +116,7 @@ fn report_of(saved: &Salvage) -> Report {
     report.value("lost", ranges(&saved.lost));
     report.value("unconfirmed", ranges(&saved.unconfirmed));
     report.value("lost_from", saved.lost_from);
+    report.value("lost_before", saved.lost_before);
     report.value("cursors_in_doubt", saved.are_cursors_in_doubt);
     report.value("findings", findings::to_json(&saved.findings));
     report

@@ -108,6 +108,14 @@ impl Evidence {
         self.witness.as_ref().map_or(&[], |witness| &witness.checkpoint.state.sealed)
     }
 
+    /// Whether a slot is intact: it names the last segment.
+    pub(super) fn has_slot(&self) -> bool {
+        let is_ours = |slot: &SlotFound| {
+            matches!(slot, SlotFound::Valid(found) if found.channel_id == self.channel_id)
+        };
+        self.slots.iter().any(is_ours)
+    }
+
     pub(super) fn sealed_entry(&self, number: u64) -> Option<&Sealed> {
         let sealed = self.sealed();
         sealed.binary_search_by_key(&number, |entry| entry.number).ok().map(|at| &sealed[at])

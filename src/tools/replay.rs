@@ -23,6 +23,8 @@ pub(super) struct Replayed {
     pub(super) next_sequence: u64,
     /// Everything below was synced.
     pub(super) promise: Lsn,
+    /// No slot names the last segment and the log read does not end with a close: newer segments may be missing.
+    pub(super) is_end_unknown: bool,
     /// Where acks may have been lost, until the next intact record says which events they can concern.
     pending: Option<Lsn>,
 }
@@ -45,6 +47,7 @@ impl Replayed {
             None => replayed.pending = Some(Lsn(0)),
         }
         let mut has_tail = start.is_none_or(|(tail, _)| tail == 0);
+        let mut is_closed = false;
         let mut end = start.map_or(Lsn(0), |(_, lsn)| lsn);
         for segment in &evidence.segments {
             let Some(base) = segment.base else { continue };
@@ -66,6 +69,7 @@ impl Replayed {
                 match item {
                     Item::Record { found, .. } => {
                         end = end.max(found.header.end());
+                        is_closed = found.header.kind == Kind::Close;
                         replayed.apply(&found);
                     }
                     Item::Flaw(hole) => {
@@ -79,6 +83,11 @@ impl Replayed {
             replayed.pending = Some(Lsn(0));
         }
         replayed.settle();
+        replayed.is_end_unknown = !evidence.has_slot() && !is_closed;
+        if replayed.is_end_unknown {
+            replayed.doubt_below = replayed.next_sequence;
+            replayed.are_cursors_in_doubt = true;
+        }
         Ok(replayed)
     }
 

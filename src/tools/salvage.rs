@@ -31,8 +31,11 @@ pub struct Salvage {
     pub lost: Vec<Range<u64>>,
     /// As `lost`, but no witness says that they were synced: most likely their put never returned.
     pub unconfirmed: Vec<Range<u64>>,
-    /// The end of the log is lost and it is not known how many events stood there: from this sequence on.
+    /// The end of the log is lost, or nothing tells where it was, and it is not known how many events stood
+    /// there: from this sequence on.
     pub lost_from: Option<u64>,
+    /// Every state is lost, and nothing tells whether events below this sequence were still in the channel.
+    pub lost_before: Option<u64>,
     /// Events in the new channel that may have been taken before: the record that would say so is lost. 0
     /// when no such record can be missing.
     pub possibly_again: u64,
@@ -47,7 +50,8 @@ pub struct Salvage {
 impl Salvage {
     /// Whether every event is in the new channel.
     pub fn is_complete(&self) -> bool {
-        self.lost.is_empty() && self.unconfirmed.is_empty() && self.lost_from.is_none()
+        let are_ends_known = self.lost_from.is_none() && self.lost_before.is_none();
+        self.lost.is_empty() && self.unconfirmed.is_empty() && are_ends_known
     }
 }
 
@@ -177,7 +181,9 @@ pub fn salvage_on(
         transactions: target.transactions,
         lost: split(true),
         unconfirmed: split(false),
-        lost_from: outcome.is_cut_off.then_some(outcome.next_sequence),
+        lost_from: (outcome.is_cut_off || replayed.is_end_unknown)
+            .then_some(outcome.next_sequence),
+        lost_before: outcome.unknown_below,
         possibly_again: target.possibly_again,
         cursors: cursors.len() as u64,
         are_cursors_in_doubt: replayed.are_cursors_in_doubt,

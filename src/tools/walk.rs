@@ -31,6 +31,8 @@ pub(super) struct Walk<'a> {
     progress: &'a mut dyn FnMut(u64, u64),
     /// The sequence the next put should have; `None` before anything told one.
     next: Option<u64>,
+    /// The first sequence that anything told.
+    first: Option<u64>,
     /// All events below were acknowledged, says the newest state.
     low: u64,
     /// The sequence behind the highest any witness knows.
@@ -54,6 +56,8 @@ pub(super) struct Outcome {
     pub(super) promise: Lsn,
     /// The sequence behind the last one the log tells of.
     pub(super) next_sequence: u64,
+    /// Nothing tells what became of the events below this sequence, the first one met.
+    pub(super) unknown_below: Option<u64>,
     /// The log is cut off: what stood behind its last intact record is not known.
     pub(super) is_cut_off: bool,
 }
@@ -74,6 +78,7 @@ impl<'a> Walk<'a> {
             findings,
             progress,
             next: None,
+            first: None,
             low: low.unwrap_or(u64::MAX),
             high: evidence.next_sequence(),
             end: Lsn(0),
@@ -111,7 +116,11 @@ impl<'a> Walk<'a> {
         self.reach(next_sequence, visitor);
         self.findings.judge(self.promise);
         (self.progress)(self.total, self.total);
-        Ok(Outcome { promise: self.promise, next_sequence, is_cut_off })
+        let unknown_below = match self.evidence.witness {
+            Some(_) => None,
+            None => self.first.filter(|first| *first > 0),
+        };
+        Ok(Outcome { promise: self.promise, next_sequence, unknown_below, is_cut_off })
     }
 
     /// Notes the segments that the newest state lists and that are not there.
@@ -145,7 +154,8 @@ impl<'a> Walk<'a> {
         if let Some(flaw) = &segment.flaw {
             self.findings.open(&segment.name, 0, flaw.clone(), expected);
             // A segment that was being prepared has no header yet, and holds nothing that was promised.
-            let is_prepared = segment.number > self.evidence.tail();
+            let is_prepared =
+                self.evidence.witness.is_some() && segment.number > self.evidence.tail();
             let unknown = if is_prepared { Lsn(u64::MAX) } else { Lsn(0) };
             self.findings.last_is_doubtful(segment.base.unwrap_or(unknown));
         }
@@ -296,6 +306,7 @@ impl<'a> Walk<'a> {
         for range in missing {
             visitor.gap(range, self.end);
         }
+        self.first.get_or_insert(sequence);
         self.next = Some(next.max(sequence));
         is_missing
     }
