@@ -1,4 +1,5 @@
 //! The offline tools on channels that are whole, damaged, torn or in use.
+#![allow(clippy::disallowed_methods, reason = "tests look at plain files and at the clock")]
 
 use std::collections::BTreeSet;
 use std::ops::{ControlFlow, Range};
@@ -195,9 +196,10 @@ fn i6_verify_notices_every_flipped_bit_that_counts() {
         for bit in 0..end * 8 {
             assert!(sample.disk.flip_bit(&file, bit));
             let noticed = match verify(&sample.disk) {
-                Ok(found) => found.findings.iter().any(|finding| {
-                    finding.kind == FindingKind::Damage && finding.file == file
-                }),
+                Ok(found) => found
+                    .findings
+                    .iter()
+                    .any(|finding| finding.kind == FindingKind::Damage && finding.file == file),
                 Err(error) => panic!("{file} bit {bit}: {error}"),
             };
             assert!(noticed, "{file}, bit {bit} of byte {}", bit / 8);
@@ -439,9 +441,11 @@ fn salvage_of_wild_damage_never_lies() {
         let told: BTreeSet<u64> =
             report.lost.iter().chain(&report.unconfirmed).cloned().flatten().collect();
         let open_end = report.lost_from.unwrap_or(u64::MAX);
-        let is_told = |sequence: &u64| told.contains(sequence)
-            || *sequence >= open_end
-            || *sequence < report.lost_before.unwrap_or(0);
+        let is_told = |sequence: &u64| {
+            told.contains(sequence)
+                || *sequence >= open_end
+                || *sequence < report.lost_before.unwrap_or(0)
+        };
         assert!(sample.left.difference(&delivered).all(is_told), "{what}");
         assert!(told.is_disjoint(&delivered), "{what}");
     }
@@ -537,7 +541,9 @@ fn dump_tells_every_record() {
     let mut visit = |record| {
         match record {
             DumpedRecord::Segment { .. } => segments += 1,
-            DumpedRecord::Record { content: RecordContent::Put { events, .. }, .. } => puts += events,
+            DumpedRecord::Record { content: RecordContent::Put { events, .. }, .. } => {
+                puts += events
+            }
             DumpedRecord::Record { content: RecordContent::Ack { ranges, .. }, .. } => {
                 acks += ranges.len();
             }

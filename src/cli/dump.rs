@@ -43,9 +43,7 @@ pub(crate) fn run(args: &DumpArgs) -> Result<Exit, Failure> {
         };
         if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
-    outcome
-        .and_then(|()| data.flush())
-        .map_err(|error| Failure::io("write to stdout", &error))?;
+    outcome.and_then(|()| data.flush()).map_err(|error| Failure::io("write to stdout", &error))?;
     Ok(Exit::Done)
 }
 
@@ -58,7 +56,16 @@ fn write_line(record: &DumpedRecord, out: &mut dyn Write) -> io::Result<()> {
                  epoch={epoch}"
             )
         }
-        DumpedRecord::Record { segment, offset, lsn, kind, sequence, watermark, payload_size, content } => {
+        DumpedRecord::Record {
+            segment,
+            offset,
+            lsn,
+            kind,
+            sequence,
+            watermark,
+            payload_size,
+            content,
+        } => {
             write!(
                 out,
                 "{segment}:{offset} {kind} lsn={lsn} sequence={sequence} watermark={watermark} \
@@ -116,7 +123,16 @@ fn to_json(record: &DumpedRecord) -> Value {
             "segment": segment, "offset": 0, "kind": "segment", "lsn": lsn,
             "sequence": first_sequence, "capacity": capacity, "epoch": epoch,
         }),
-        DumpedRecord::Record { segment, offset, lsn, kind, sequence, watermark, payload_size, content } => {
+        DumpedRecord::Record {
+            segment,
+            offset,
+            lsn,
+            kind,
+            sequence,
+            watermark,
+            payload_size,
+            content,
+        } => {
             let mut value = json!({
                 "segment": segment, "offset": offset, "kind": kind, "lsn": lsn,
                 "sequence": sequence, "watermark": watermark, "payload_size": payload_size,

@@ -43,10 +43,7 @@ pub(crate) fn count(findings: &[Finding], kind: FindingKind) -> u64 {
 }
 
 /// Runs `work` with a progress bar for bytes.
-pub(crate) fn with_progress<T>(
-    done: &str,
-    work: impl FnOnce(&mut dyn FnMut(u64, u64)) -> T,
-) -> T {
+pub(crate) fn with_progress<T>(done: &str, work: impl FnOnce(&mut dyn FnMut(u64, u64)) -> T) -> T {
     let mut bar: Option<Progress> = None;
     work(&mut |at, total| {
         let bar = bar.get_or_insert_with(|| Progress::bar(total));

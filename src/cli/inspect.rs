@@ -37,13 +37,11 @@ pub(crate) fn run(args: &InspectArgs) -> Result<Exit, Failure> {
     let report = report_of(&inspection);
     let written = match args.json {
         true => report.write_json(&mut data),
-        false => report
-            .write_table(&mut data)
-            .and_then(|()| write_segments(&inspection, &mut data)),
+        false => {
+            report.write_table(&mut data).and_then(|()| write_segments(&inspection, &mut data))
+        }
     };
-    written
-        .and_then(|()| data.flush())
-        .map_err(|error| Failure::io("write to stdout", &error))?;
+    written.and_then(|()| data.flush()).map_err(|error| Failure::io("write to stdout", &error))?;
     Ok(Exit::Done)
 }
 
@@ -114,8 +112,14 @@ fn write_segments(found: &Inspection, out: &mut dyn Write) -> std::io::Result<()
     }
     writeln!(out)?;
     for row in &found.table {
-        let cells =
-            [row.number, row.lsn, row.record_bytes, row.first_sequence, row.events, row.events_left];
+        let cells = [
+            row.number,
+            row.lsn,
+            row.record_bytes,
+            row.first_sequence,
+            row.events,
+            row.events_left,
+        ];
         for cell in cells {
             write!(out, "{:>16}", thousands(cell))?;
         }

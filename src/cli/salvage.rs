@@ -57,9 +57,7 @@ pub(crate) fn run(args: &SalvageArgs) -> Result<Exit, Failure> {
             .and_then(|()| write_lost(&saved, &mut data))
             .and_then(|()| report.write_table(&mut data)),
     };
-    written
-        .and_then(|()| data.flush())
-        .map_err(|error| Failure::io("write to stdout", &error))?;
+    written.and_then(|()| data.flush()).map_err(|error| Failure::io("write to stdout", &error))?;
     Ok(if saved.is_complete() { Exit::Done } else { Exit::Difference })
 }
 
@@ -84,26 +82,37 @@ fn write_lost(saved: &Salvage, out: &mut dyn Write) -> std::io::Result<()> {
         writeln!(out, "lost, and most likely never acknowledged: events {start}..{end}")?;
     }
     if let Some(from) = saved.lost_from {
-        writeln!(out, "lost: whatever was put from sequence {from} on; nothing tells how much it was")?;
+        writeln!(
+            out,
+            "lost: whatever was put from sequence {from} on; nothing tells how much it was"
+        )?;
     }
     if let Some(before) = saved.lost_before {
-        writeln!(out, "lost: whatever was left of the events before sequence {before}; nothing tells")?;
+        writeln!(
+            out,
+            "lost: whatever was left of the events before sequence {before}; nothing tells"
+        )?;
     }
     if saved.possibly_again > 0 {
         let most = saved.possibly_again;
-        writeln!(out, "a record of taken events is lost: up to {most} salvaged events may have been taken before")?;
+        writeln!(
+            out,
+            "a record of taken events is lost: up to {most} salvaged events may have been taken before"
+        )?;
     }
     if saved.are_cursors_in_doubt {
-        writeln!(out, "a record that set a cursor may be lost: cursors may be older than they were")?;
+        writeln!(
+            out,
+            "a record that set a cursor may be lost: cursors may be older than they were"
+        )?;
     }
     Ok(())
 }
 
 fn report_of(saved: &Salvage) -> Report {
     let length = |ranges: &[Range<u64>]| ranges.iter().map(|range| range.end - range.start).sum();
-    let ranges = |ranges: &[Range<u64>]| -> Vec<Value> {
-        ranges.iter().map(findings::range).collect()
-    };
+    let ranges =
+        |ranges: &[Range<u64>]| -> Vec<Value> { ranges.iter().map(findings::range).collect() };
     let mut report = Report::new();
     report.count("events salvaged", "events", saved.events);
     report.row("size of the events", "bytes", report::bytes(saved.bytes), saved.bytes);

@@ -38,12 +38,11 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<Exit, Failure> {
     let report = report_of(&found);
     let written = match args.json {
         true => report.write_json(&mut data),
-        false => findings::write(&found.findings, &mut data)
-            .and_then(|()| report.write_table(&mut data)),
+        false => {
+            findings::write(&found.findings, &mut data).and_then(|()| report.write_table(&mut data))
+        }
     };
-    written
-        .and_then(|()| data.flush())
-        .map_err(|error| Failure::io("write to stdout", &error))?;
+    written.and_then(|()| data.flush()).map_err(|error| Failure::io("write to stdout", &error))?;
     Ok(if found.is_intact() { Exit::Done } else { Exit::Difference })
 }
 

@@ -166,7 +166,11 @@ pub(crate) fn read_slot(directory: &Directory, name: &str) -> Result<Slot, LogEr
 }
 
 /// A slot's file is as large as the state once was, twice over; its size comes from the file system.
-pub(crate) fn read_whole(directory: &Directory, file: &dyn File, name: &str) -> Result<Vec<u8>, LogError> {
+pub(crate) fn read_whole(
+    directory: &Directory,
+    file: &dyn File,
+    name: &str,
+) -> Result<Vec<u8>, LogError> {
     let size = directory.size(file, name)?;
     let mut bytes = Vec::new();
     let too_large = || {

@@ -8,8 +8,8 @@ use super::records::{Item, Records, probe_base};
 use crate::channel::OpenError;
 use crate::channel::parts::{Queue, open_error};
 use crate::log::raw::{
-    ALIGNMENT, Checkpoint, HeaderFlaw, Listing, Origin, PAGE, SLOTS, Scanner, Sealed, Seed, SegmentHeader,
-    State, VERSION, hex, read_page, read_whole,
+    ALIGNMENT, Checkpoint, HeaderFlaw, Listing, Origin, PAGE, SLOTS, Scanner, Sealed, Seed,
+    SegmentHeader, State, VERSION, hex, read_page, read_whole,
 };
 use crate::log::{Damage, Directory, Flaw, Kind, LogError, Lsn};
 use crate::storage::{Access, StorageError};
@@ -110,9 +110,7 @@ impl Evidence {
 
     /// Whether a slot is intact: it names the last segment.
     pub(super) fn has_slot(&self) -> bool {
-        let is_ours = |slot: &SlotFound| {
-            matches!(slot, SlotFound::Valid(found) if found.channel_id == self.channel_id)
-        };
+        let is_ours = |slot: &SlotFound| matches!(slot, SlotFound::Valid(found) if found.channel_id == self.channel_id);
         self.slots.iter().any(is_ours)
     }
 
@@ -139,7 +137,8 @@ impl Evidence {
             }
             _ => Lsn(0),
         });
-        let headers = self.segments.iter().filter_map(|segment| Some(segment.header.as_ref()?.base));
+        let headers =
+            self.segments.iter().filter_map(|segment| Some(segment.header.as_ref()?.base));
         let witness = self.witness.as_ref().map(|witness| witness.checkpoint.watermark);
         slots.chain(headers).chain(witness).max().unwrap_or_default()
     }
@@ -251,10 +250,13 @@ impl Evidence {
         for segment in &self.segments {
             let stated = segment.header.as_ref().map(|header| header.base);
             let listed = self.sealed_entry(segment.number).map(|entry| entry.base);
-            let of_tail = tail.filter(|(number, _)| *number == segment.number).map(|(_, base)| base);
+            let of_tail =
+                tail.filter(|(number, _)| *number == segment.number).map(|(_, base)| base);
             let base = match stated.or(listed).or(of_tail) {
                 Some(base) => Some(base),
-                None => probe_base(&self.directory, &self.channel_id, segment.number, &segment.name)?,
+                None => {
+                    probe_base(&self.directory, &self.channel_id, segment.number, &segment.name)?
+                }
             };
             bases.push(base);
         }

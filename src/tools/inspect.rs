@@ -10,7 +10,9 @@ use std::time::Duration;
 use super::storage_at;
 use crate::channel::OpenError;
 use crate::channel::parts::{Queue, open_error, owner_note};
-use crate::log::raw::{Checkpoint, PAGE, SLOTS, Sealed, Slot, Survey, hex, read_slot, segment_name};
+use crate::log::raw::{
+    Checkpoint, PAGE, SLOTS, Sealed, Slot, Survey, hex, read_slot, segment_name,
+};
 use crate::log::{Directory, End, LOCK, LogError, survey};
 use crate::storage::{Access, Storage, StorageError};
 
@@ -148,7 +150,12 @@ fn is_in_use(directory: &Directory) -> Result<bool, StorageError> {
 /// Sizes of all files that are the channel's. One that an owner has just removed counts nothing.
 fn disk_bytes(directory: &Directory) -> Result<u64, StorageError> {
     let listing = directory.list()?;
-    let kept = listing.spares.iter().chain(&listing.reserves).chain(&listing.drafts).chain(listing.segments.values());
+    let kept = listing
+        .spares
+        .iter()
+        .chain(&listing.reserves)
+        .chain(&listing.drafts)
+        .chain(listing.segments.values());
     let names = kept.map(String::as_str).chain(SLOTS).chain([LOCK]);
     let mut sum = 0;
     for name in names {
@@ -161,7 +168,8 @@ fn disk_bytes(directory: &Directory) -> Result<u64, StorageError> {
 
 fn report(directory: &Directory, seen: Seen, in_use: bool) -> Inspection {
     let Seen { survey, queue, disk_bytes } = seen;
-    let mut table: Vec<_> = survey.checkpoint.state.sealed.iter().map(|sealed| row(sealed, &queue)).collect();
+    let mut table: Vec<_> =
+        survey.checkpoint.state.sealed.iter().map(|sealed| row(sealed, &queue)).collect();
     if let Some(tail) = &survey.tail {
         let first_sequence = tail.header.first_sequence;
         let sealed = Sealed {
@@ -214,8 +222,7 @@ fn row(sealed: &Sealed, queue: &Queue) -> SegmentInspection {
 fn last_checkpoint(directory: &Directory) -> Result<Option<Inspection>, OpenError> {
     let mut best = None;
     for name in SLOTS {
-        let slot = read_slot(directory, name)
-            .map_err(|error| open_error(directory, error))?;
+        let slot = read_slot(directory, name).map_err(|error| open_error(directory, error))?;
         if let Slot::Valid(checkpoint) = slot {
             let newer = |best: &Checkpoint| best.generation < checkpoint.generation;
             if best.as_ref().is_none_or(newer) {

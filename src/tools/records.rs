@@ -109,8 +109,7 @@ pub(super) fn probe_base(
     let size = directory.size(&*file, name)?;
     let seed = Seed::new(channel_id, number);
     let mut scanner = Scanner::new(Origin::File(file), seed, Lsn(0)).with_any_lsn();
-    let first = scanner
-        .next_header(PAGE, size)
-        .map_err(|error| directory.error(name, "read", error))?;
+    let first =
+        scanner.next_header(PAGE, size).map_err(|error| directory.error(name, "read", error))?;
     Ok(first.and_then(|(at, header)| header.lsn.0.checked_sub(at - PAGE).map(Lsn)))
 }

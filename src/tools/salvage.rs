@@ -86,7 +86,10 @@ impl fmt::Display for SalvageError {
         match self {
             SalvageError::Open(error) => write!(f, "{error}"),
             SalvageError::Place { path, reason } => {
-                write!(f, "{path} cannot take the new channel: {reason}; choose a new or an empty directory")
+                write!(
+                    f,
+                    "{path} cannot take the new channel: {reason}; choose a new or an empty directory"
+                )
             }
             SalvageError::Create(error) => write!(f, "the new channel cannot be made: {error}"),
             SalvageError::Put(error) => write!(f, "{INCOMPLETE}: {error}"),
@@ -181,8 +184,7 @@ pub fn salvage_on(
         transactions: target.transactions,
         lost: split(true),
         unconfirmed: split(false),
-        lost_from: (outcome.is_cut_off || replayed.is_end_unknown)
-            .then_some(outcome.next_sequence),
+        lost_from: (outcome.is_cut_off || replayed.is_end_unknown).then_some(outcome.next_sequence),
         lost_before: outcome.unknown_below,
         possibly_again: target.possibly_again,
         cursors: cursors.len() as u64,

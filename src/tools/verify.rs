@@ -59,42 +59,22 @@ pub fn verify_on(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Verification, OpenError> {
     let _lock = keep_owners_out(&storage)?;
-    let directory = Directory { storage: Arc::clone(&storage) };
+    let directory = Directory { storage };
     let mut findings = Findings::default();
     let mut queue = Queue::default();
     let surveyed = survey(&directory, &mut queue);
-    let mut verification = Verification {
-        location: storage.location(),
-        events: 0,
-        bytes: 0,
-        segments: 0,
-        bytes_read: 0,
-        clean: false,
-        findings: Vec::new(),
-    };
     let mut evidence = match Evidence::gather(directory.clone(), &mut findings) {
         Ok(evidence) => evidence,
         // Not even the channel's name is left: that is damage enough.
         Err(OpenError::Corrupt(corruption)) => {
             let flaw = Flaw::new(corruption.expected, corruption.found);
             findings.damage(&corruption.file, corruption.offset, flaw);
-            verification.findings = findings.into_list();
-            return Ok(verification);
+            return Ok(report(&directory, None, (0, 0), findings));
         }
         Err(error) => return Err(error),
     };
-    let found = match surveyed {
-        Ok(found) => Ok(found),
-        Err(LogError::Storage(error)) => return Err(error.into()),
-        Err(error @ LogError::Absent(_)) => return Err(open_error(&directory, error)),
-        // An unknown format was ruled out when the evidence was gathered.
-        Err(LogError::Unsupported { file, reason }) => {
-            let flaw = Flaw::new("a known format", reason);
-            Err(Damage { file, offset: 0, flaw, sequences: None })
-        }
-        Err(LogError::Damaged(damage)) => Err(damage),
-    };
-    let acked = match &found {
+    let surveyed = damage_of(&directory, surveyed)?;
+    let acked = match &surveyed {
         Ok(survey) => {
             follow(&mut evidence, survey, &queue, &mut findings)?;
             queue.acked().clone()
@@ -105,27 +85,55 @@ pub fn verify_on(
             acked
         }
     };
-    let end = found.as_ref().ok().and_then(|survey| survey.tail.as_ref()).map(|tail| tail.end());
+    let end = surveyed.as_ref().ok().and_then(|survey| survey.tail.as_ref()).map(|tail| tail.end());
     check_slots(&evidence, end, &mut findings);
     let mut sums = Sums { acked: &acked, events: 0, bytes: 0, gaps: Vec::new() };
-    let walk = Walk::new(&evidence, &acked, &mut findings, progress);
-    walk.run(&mut sums)?;
+    Walk::new(&evidence, &acked, &mut findings, progress).run(&mut sums)?;
     let Sums { events, bytes, gaps, .. } = sums;
-    match found {
-        Ok(survey) => {
-            verification.clean = survey.end == End::Clean;
-            check_sums(&evidence, &queue, (events, bytes), &gaps, &mut findings);
-        }
+    match &surveyed {
+        Ok(_) => check_sums(&evidence, &queue, (events, bytes), &gaps, &mut findings),
         // Whatever keeps a channel from opening is damage, even if nothing else finds it.
-        Err(damage) if !findings.has_damage() => findings.push_damage(damage),
+        Err(damage) if !findings.has_damage() => findings.push_damage(damage.clone()),
         Err(_) => {}
     }
-    verification.events = events;
-    verification.bytes = bytes;
-    verification.segments = evidence.segments.len() as u64;
-    verification.bytes_read = evidence.segments.iter().map(|segment| segment.limit).sum();
-    verification.findings = findings.into_list();
-    Ok(verification)
+    let clean = surveyed.is_ok_and(|survey| survey.end == End::Clean);
+    let found = report(&directory, Some(&evidence), (events, bytes), findings);
+    Ok(Verification { clean, ..found })
+}
+
+fn report(
+    directory: &Directory,
+    evidence: Option<&Evidence>,
+    (events, bytes): (u64, u64),
+    findings: Findings,
+) -> Verification {
+    let segments = evidence.map_or(&[][..], |evidence| &evidence.segments);
+    Verification {
+        location: directory.storage.location(),
+        events,
+        bytes,
+        segments: segments.len() as u64,
+        bytes_read: segments.iter().map(|segment| segment.limit).sum(),
+        clean: false,
+        findings: findings.into_list(),
+    }
+}
+
+/// The survey, or the damage that it met; any other error is one here, too.
+fn damage_of(
+    directory: &Directory,
+    surveyed: Result<Survey, LogError>,
+) -> Result<Result<Survey, Damage>, OpenError> {
+    match surveyed {
+        Ok(survey) => Ok(Ok(survey)),
+        Err(LogError::Damaged(damage)) => Ok(Err(damage)),
+        // That another program wrote the file was ruled out when the evidence was gathered.
+        Err(LogError::Unsupported { file, reason }) => {
+            let flaw = Flaw::new("a known format", reason);
+            Ok(Err(Damage { file, offset: 0, flaw, sequences: None }))
+        }
+        Err(error) => Err(open_error(directory, error)),
+    }
 }
 
 /// Takes over from a survey that found no damage where the log ends and which segments are wanted.
@@ -158,10 +166,7 @@ fn follow(
 }
 
 /// Without a survey: the newest state says which segments are wanted.
-pub(super) fn keep_live(
-    evidence: &mut Evidence,
-    findings: &mut Findings,
-) -> Result<(), OpenError> {
+pub(super) fn keep_live(evidence: &mut Evidence, findings: &mut Findings) -> Result<(), OpenError> {
     let live: Vec<u64> = evidence.segments.iter().map(|segment| segment.number).collect();
     let live: Vec<u64> = live.into_iter().filter(|number| evidence.is_live(*number)).collect();
     keep(evidence, findings, |number| live.binary_search(&number).is_ok())
