@@ -93,36 +93,48 @@ pub fn inspect(directory: impl AsRef<Path>) -> Result<Inspection, OpenError> {
 pub fn inspect_on(storage: Arc<dyn Storage>) -> Result<Inspection, OpenError> {
     let directory = Directory { storage };
     let mut failures_alone = 0;
-    let mut turn = 0;
-    let last = loop {
-        turn += 1;
+    let mut last = None;
+    for turn in 1..=TRIES {
         let in_use = is_in_use(&directory)?;
-        let error = match look(&directory) {
-            Ok(seen) => return Ok(report(&directory, seen, in_use)),
-            Err(error) => error,
-        };
+        match look(&directory) {
+            Ok(Some(seen)) => return Ok(report(&directory, seen, in_use)),
+            Ok(None) => {}
+            Err(error) => last = Some(error),
+        }
         if !in_use && !is_in_use(&directory)? {
             // An owner may have gone in between; alone with the files, the second look is the one that counts.
             failures_alone += 1;
-        }
-        if turn == TRIES || failures_alone == 2 {
-            break error;
+            if failures_alone == 2 {
+                break;
+            }
         }
         pause(turn);
-    };
+    }
     if failures_alone < 2
         && let Some(inspection) = last_checkpoint(&directory)?
     {
         return Ok(inspection);
     }
-    Err(open_error(&directory, last))
+    Err(match last {
+        Some(error) => open_error(&directory, error),
+        None => {
+            let owner = owner_note(&*directory.storage);
+            OpenError::InUse { path: directory.storage.location(), owner }
+        }
+    })
 }
 
-fn look(directory: &Directory) -> Result<Seen, LogError> {
+/// One survey; `None` when an owner went on to another segment meanwhile. Then the old one may have been recycled
+/// while it was read, and its records seem to end early.
+fn look(directory: &Directory) -> Result<Option<Seen>, LogError> {
     let mut queue = Queue::default();
     let survey = survey(directory, &mut queue)?;
     let disk_bytes = disk_bytes(directory)?;
-    Ok(Seen { survey, queue, disk_bytes })
+    let is_same = match newest_slot(directory)? {
+        Some(checkpoint) => checkpoint.tail == survey.checkpoint.tail,
+        None => true,
+    };
+    Ok(is_same.then_some(Seen { survey, queue, disk_bytes }))
 }
 
 struct Seen {
@@ -217,20 +229,24 @@ fn row(sealed: &Sealed, queue: &Queue) -> SegmentInspection {
     }
 }
 
+/// The valid slot with the highest generation.
+fn newest_slot(directory: &Directory) -> Result<Option<Checkpoint>, LogError> {
+    let mut best: Option<Checkpoint> = None;
+    for name in SLOTS {
+        if let Slot::Valid(checkpoint) = read_slot(directory, name)?
+            && best.as_ref().is_none_or(|best| best.generation < checkpoint.generation)
+        {
+            best = Some(checkpoint);
+        }
+    }
+    Ok(best)
+}
+
 /// What the newest slot says: an owner that rolls without a pause can change the files quicker than they
 /// are read, and a slot is always there.
 fn last_checkpoint(directory: &Directory) -> Result<Option<Inspection>, OpenError> {
-    let mut best = None;
-    for name in SLOTS {
-        let slot = read_slot(directory, name).map_err(|error| open_error(directory, error))?;
-        if let Slot::Valid(checkpoint) = slot {
-            let newer = |best: &Checkpoint| best.generation < checkpoint.generation;
-            if best.as_ref().is_none_or(newer) {
-                best = Some(checkpoint);
-            }
-        }
-    }
-    let Some(checkpoint) = best else { return Ok(None) };
+    let slot = newest_slot(directory).map_err(|error| open_error(directory, error))?;
+    let Some(checkpoint) = slot else { return Ok(None) };
     let Some(queue) = Queue::decode(&checkpoint.state.upper) else { return Ok(None) };
     let disk_bytes = disk_bytes(directory)?;
     let tail = Sealed {
