@@ -323,11 +323,17 @@ fn said(child: &mut Child) -> String {
     text
 }
 
+/// Each round kills a `put` and a `take`. `FLUMEN_KILL_ROUNDS=100` makes it the long form, of 200 kills.
+fn rounds() -> u32 {
+    let rounds = std::env::var("FLUMEN_KILL_ROUNDS").ok();
+    rounds.map_or(20, |rounds| rounds.parse().expect("a number"))
+}
+
 #[test]
 fn nothing_acknowledged_is_lost_when_put_and_take_are_killed() {
     let (_place, queue) = place();
     let mut storm = Storm { queue, taken: Vec::new(), acknowledged: Vec::new(), random: 1 };
-    for _ in 0..20 {
+    for _ in 0..rounds() {
         storm.put_and_kill();
         let most = storm.below(250) + 1;
         storm.take_and_kill(Some(most));

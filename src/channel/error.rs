@@ -121,7 +121,7 @@ impl fmt::Display for OpenError {
             ),
             OpenError::Corrupt(corruption) => write!(
                 f,
-                "the channel is damaged: {corruption}; nothing was changed. \
+                "the channel is damaged: {corruption}; none of its data was changed. \
                  `flumen verify` lists all damage, `flumen salvage` moves everything intact to a new channel"
             ),
             OpenError::Storage(error) => write!(f, "{error}"),

@@ -64,8 +64,8 @@ pub struct ChannelOptions {
 pub const SEGMENT_SIZE_MIN: u64 = 64 << 10;
 /// Largest segment; a record larger than the segment size gets a segment of its own size in any case.
 pub const SEGMENT_SIZE_MAX: u64 = 1 << 30;
-/// Largest body and largest sum of headers of one event.
-pub const EVENT_SIZE_MAX: u64 = 64 << 20;
+/// Largest event, as [`Event::size`](crate::Event::size) counts it: a body of 64 MiB, and 1 MiB for its headers.
+pub const EVENT_SIZE_MAX: u64 = 65 << 20;
 /// Most events in one transaction.
 pub const TRANSACTION_EVENTS_MAX: usize = 1_000_000;
 /// Most bytes in one transaction: its record's length must fit 32 bits with room to spare.

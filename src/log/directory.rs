@@ -31,6 +31,12 @@ pub(crate) struct Listing {
     pub(crate) foreign: Vec<String>,
 }
 
+/// Whether a file of this name would be a segment or a waiting file. Anything else is somebody else's, and is
+/// neither used nor removed.
+fn is_ours(name: &str) -> bool {
+    segment_number(name).is_some() || Kept::Spare.owns(name) || Kept::Reserve.owns(name)
+}
+
 /// What a recycled file is kept for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kept {
@@ -39,6 +45,23 @@ pub(crate) enum Kept {
 }
 
 impl Kept {
+    /// Whether `name` is one that this program gives to files it keeps.
+    fn owns(self, name: &str) -> bool {
+        let prefix = match self {
+            Kept::Spare => "spare-",
+            Kept::Reserve => "reserve-",
+        };
+        let Some(rest) = name.strip_prefix(prefix) else { return false };
+        let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        rest.split('-').next().is_some_and(|number| number.len() == 20)
+            && rest.split('-').all(is_number)
+    }
+
+    /// The name of a new file, made while segment `number` was the newest.
+    pub(crate) fn new_name(self, number: u64, size: u64, turn: u64) -> String {
+        format!("{}-{size}-{turn}", self.name(number))
+    }
+
     /// The name of the file kept under `number`.
     pub(crate) fn name(self, number: u64) -> String {
         match self {
@@ -63,11 +86,11 @@ impl Directory {
                 listing.segments.insert(number, name);
             } else if SLOTS.contains(&name.as_str()) {
                 listing.slots = true;
-            } else if name.starts_with("spare-") {
+            } else if Kept::Spare.owns(&name) {
                 listing.spares.push(name);
-            } else if name.starts_with("reserve-") {
+            } else if Kept::Reserve.owns(&name) {
                 listing.reserves.push(name);
-            } else if name.starts_with(DRAFT) {
+            } else if name.strip_prefix(DRAFT).is_some_and(is_ours) {
                 listing.drafts.push(name);
             } else if name != LOCK {
                 listing.foreign.push(name);

@@ -7,13 +7,14 @@
 //! write: into a segment that does not count yet.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use super::directory::Directory;
 use super::record::{Kind, PendingRecord, Place};
 use super::scan::{ScanError, Scanner};
 use super::segment::{PAGE, SegmentHeader, segment_name};
 use super::survey::Unproven;
-use crate::storage::{File, StorageError};
+use crate::storage::{Access, File, StorageError, read_full_at};
 
 /// The records to carry over.
 pub(super) struct Moving<'a> {
@@ -77,4 +78,26 @@ impl Moving<'_> {
         };
         self.directory.error(&segment_name(self.number), "read", error)
     }
+}
+
+/// Bytes written again at once.
+const BLOCK: u64 = 1 << 20;
+
+/// Writes the bytes of a file over themselves, and syncs them.
+pub(super) fn rewrite(
+    directory: &Directory,
+    name: &str,
+    range: Range<u64>,
+) -> Result<(), StorageError> {
+    let file = directory.open(name, Access::ReadWrite)?;
+    let mut block = vec![0; BLOCK.min(range.end - range.start) as usize];
+    let mut offset = range.start;
+    while offset < range.end {
+        let size = (range.end - offset).min(BLOCK) as usize;
+        let count = read_full_at(&*file, &mut block[..size], offset)
+            .map_err(|error| directory.error(name, "read", error))?;
+        directory.write(&*file, name, &block[..count], offset)?;
+        offset += size as u64;
+    }
+    directory.sync_file(&*file, name)
 }

@@ -14,7 +14,7 @@ use super::checkpoint::{Checkpoint, Sealed, State};
 use super::directory::Directory;
 use super::error::LogError;
 use super::lsn::Lsn;
-use super::moving::Moving;
+use super::moving::{Moving, rewrite};
 use super::pool::Pool;
 use super::segment::{PAGE, SegmentHeader, segment_name};
 use super::slots::Slots;
@@ -84,7 +84,7 @@ impl Log {
         // What the listing shows may not be durable yet: see the pool on why that matters.
         directory.sync()?;
         let pool = Pool::new(directory.clone(), options.segment_size);
-        let mut keeper = Keeper { slots, pool, lsn: checkpoint.lsn, numbers_used };
+        let mut keeper = Keeper { slots, pool, lsn: checkpoint.lsn, numbers_used, closed: false };
         let state_size = view.upper.len() + checkpoint.state.sealed.len() * 8;
         keeper.pool.plan_reserve(reserve_size(state_size, options.ack_size_max));
         adopt_files(&directory, survey, &mut keeper.pool)?;
@@ -143,17 +143,42 @@ impl Log {
     }
 
     /// Ends the old tail where the proof of its records ends, and begins a new segment with the rest.
+    ///
+    /// On a disk too full for the copy, first the blocks behind the old tail's end are given back. If that is
+    /// not enough the rest is written again in place, which needs no room: the one case in which a loss of
+    /// power can tear records that may have been acknowledged. The alternative is a channel that does not open.
     fn supersede(
         self,
         survey: &Survey,
         tail: &Tail,
         view: &View<'_>,
     ) -> Result<Option<Log>, LogError> {
-        let proven_sequence = survey.proven_sequence(view.next_sequence);
+        if self.carry_over(survey.unproven, tail, view)? {
+            self.cut(tail, survey.unproven.offset)?;
+            return Ok(Some(self));
+        }
+        self.cut(tail, tail.end_offset)?;
+        if self.carry_over(survey.unproven, tail, view)? {
+            self.cut(tail, survey.unproven.offset)?;
+            return Ok(Some(self));
+        }
+        rewrite(&self.directory, &tail.name(), survey.unproven.offset..tail.end_offset)?;
+        let nothing = Unproven { offset: tail.end_offset, ..Unproven::default() };
+        Ok(self.carry_over(nothing, tail, view)?.then_some(self))
+    }
+
+    /// Begins the segment after `tail`. False when the disk has no room for it.
+    fn carry_over(
+        &self,
+        unproven: Unproven,
+        tail: &Tail,
+        view: &View<'_>,
+    ) -> Result<bool, LogError> {
+        let proven_sequence = unproven.first_sequence.unwrap_or(view.next_sequence);
         let sealed = Sealed {
             number: tail.header.number,
             base: tail.header.base,
-            size: survey.unproven.offset - PAGE,
+            size: unproven.offset - PAGE,
             first_sequence: tail.header.first_sequence,
             events: proven_sequence - tail.header.first_sequence,
         };
@@ -161,7 +186,7 @@ impl Log {
             directory: &self.directory,
             number: tail.header.number,
             scanner: RefCell::new(open_scanner(&self.directory, &tail.header)?),
-            unproven: survey.unproven,
+            unproven,
             end_offset: tail.end_offset,
         };
         let request = NewSegment {
@@ -171,28 +196,21 @@ impl Log {
             for_puts: false,
             moved: Some(moved),
         };
-        let begun = {
-            let mut writer = lock(&self.writer);
-            let mut keeper = lock(&self.keeper);
-            self.succeed(&mut writer, &mut keeper, sealed, &request, view)?
-        };
-        drop(request);
-        if !begun {
-            return Ok(None);
-        }
-        self.cut(tail, survey.unproven.offset)?;
-        Ok(Some(self))
+        let mut writer = lock(&self.writer);
+        let mut keeper = lock(&self.keeper);
+        Ok(self.succeed(&mut writer, &mut keeper, sealed, &request, view)?)
     }
 
     /// Gives back the blocks behind the old tail's end: every crash would otherwise leave a segment's worth
-    /// of them. Both slots state that end by now, so it does not matter when this becomes durable.
+    /// of them. Nothing there counts, so it does not matter when this becomes durable.
     fn cut(&self, tail: &Tail, end_offset: u64) -> Result<(), LogError> {
         let name = tail.name();
-        let still_there = {
+        let is_recycled = {
             let segments = lock(&self.segments);
-            segments.sealed.iter().any(|sealed| sealed.number == tail.header.number)
+            let number = tail.header.number;
+            segments.tail != number && segments.sealed.iter().all(|sealed| sealed.number != number)
         };
-        if !still_there {
+        if is_recycled {
             return Ok(());
         }
         let file = self.directory.open(&name, Access::ReadWrite)?;

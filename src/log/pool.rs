@@ -77,6 +77,12 @@ impl Pool {
             let file = self.directory.open(name, Access::Read)?;
             let size = self.directory.size(&*file, name)?;
             self.disk_bytes += size;
+            if spares.contains(name) && size != self.segment_size {
+                // Of an earlier opening with another segment size: it would only take the place of one that fits.
+                self.uncount(size);
+                self.directory.remove(name)?;
+                continue;
+            }
             let kept = KeptFile { name: name.clone(), size, settled: true };
             if reserves.contains(name) {
                 self.reserves.push(kept);
@@ -230,13 +236,13 @@ impl Pool {
             return Ok(());
         }
         let mut created = false;
-        for turn in 0..RESERVES as u64 {
+        for turn in 0..2 * RESERVES as u64 {
             let fitting =
                 self.reserves.iter().filter(|kept| kept.size >= self.reserve_size).count();
             if fitting >= RESERVES {
                 break;
             }
-            let name = format!("{}-{turn}", Kept::Reserve.name(unique));
+            let name = Kept::Reserve.new_name(unique, self.reserve_size, turn);
             if self.reserves.iter().any(|kept| kept.name == name) {
                 continue;
             }
@@ -265,7 +271,13 @@ impl Pool {
     }
 }
 
-/// Whether an error says that the disk, or what this user may use of it, is full.
+/// Whether an error says that the disk, or what this process may use of the system, is used up: nothing is
+/// wrong with what has been written.
 pub(crate) fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    /// Too many open files, in the system and in the process; the standard library has no kind for them.
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+        || matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
 }

@@ -1,5 +1,6 @@
 //! Reading the log back, record by record, from any position that begins a record.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::error::{Damage, LogError};
@@ -25,7 +26,7 @@ struct OpenSegment {
     /// Where its records end; not known while it is the tail.
     end: Option<Lsn>,
     /// The sequences it holds, for error texts.
-    sequences: std::ops::Range<u64>,
+    sequences: Range<u64>,
     scanner: Scanner,
 }
 
@@ -34,7 +35,7 @@ struct Located {
     number: u64,
     base: Lsn,
     end: Option<Lsn>,
-    sequences: std::ops::Range<u64>,
+    sequences: Range<u64>,
 }
 
 impl LogReader {
@@ -67,6 +68,12 @@ impl LogReader {
             }
             return self.read(position, end).map(Some);
         }
+    }
+
+    /// Damage in the segment being read, at `offset`.
+    pub(crate) fn damage(&self, offset: u64, flaw: Flaw, sequences: Range<u64>) -> Damage {
+        let file = self.open.as_ref().map_or_else(String::new, |open| segment_name(open.number));
+        Damage { file, offset, flaw, sequences: Some(sequences) }
     }
 
     /// Lets go of the segment, so that its file can be recycled.

@@ -46,8 +46,21 @@ pub(crate) enum ScanError {
     Io(io::Error),
 }
 
+/// What lies behind the end of a log.
+pub(crate) struct Behind {
+    pub(crate) watermark: Option<Lsn>,
+    pub(crate) is_blank: bool,
+}
+
+fn is_zero(bytes: &[u8]) -> bool {
+    let (words, rest) = bytes.as_chunks::<64>();
+    words.iter().all(|word| *word == [0; 64]) && rest.iter().all(|byte| *byte == 0)
+}
+
 /// A record read from a segment.
 pub(crate) struct Found {
+    /// Where in its segment's file it begins.
+    pub(crate) offset: u64,
     pub(crate) header: RecordHeader,
     /// A slice of the block that was read.
     pub(crate) payload: Bytes,
@@ -116,7 +129,7 @@ impl Scanner {
         let payload_at = start + HEADER_SIZE;
         let whole = Bytes::from(Arc::clone(&self.block));
         let payload = whole.slice(payload_at..payload_at + header.payload_size as usize);
-        Ok(Found { header, payload })
+        Ok(Found { offset, header, payload })
     }
 
     /// The header at `offset`; the payload is not looked at.
@@ -167,21 +180,37 @@ impl Scanner {
         decode_header(&self.seed, bytes, offset, expected).ok()
     }
 
-    /// Whether all bytes of `range` are zero.
-    pub(crate) fn is_zero(&mut self, from: u64, limit: u64) -> io::Result<bool> {
+    /// Looks through all that lies between `from` and `limit`: the highest watermark that a valid header states,
+    /// and whether there is anything but zeros.
+    pub(crate) fn look_behind(&mut self, from: u64, limit: u64) -> io::Result<Behind> {
+        let mut behind = Behind { watermark: None, is_blank: true };
         let mut offset = from;
         while offset < limit {
             self.fill(offset, 1, limit)?;
             let start = (offset - self.block_at) as usize;
-            if start >= self.block_size {
+            let block = &self.block[start.min(self.block_size)..self.block_size];
+            if block.is_empty() {
                 break;
             }
-            if self.block[start..self.block_size].iter().any(|byte| *byte != 0) {
-                return Ok(false);
+            // No header begins with eight zeros, so zeros are passed over quickly.
+            if is_zero(block) {
+                offset += block.len() as u64;
+                continue;
             }
-            offset = self.block_at + self.block_size as u64;
+            behind.is_blank = false;
+            let end = offset + block.len() as u64;
+            while let Some((at, header)) = self.next_header(offset, end.min(limit))? {
+                behind.watermark = behind.watermark.max(Some(header.watermark));
+                offset = at + ALIGNMENT as u64;
+            }
+            // A header that the end of the block cuts begins after this.
+            let cut = end.saturating_sub(HEADER_SIZE as u64) / ALIGNMENT as u64 * ALIGNMENT as u64;
+            offset = cut.max(offset + ALIGNMENT as u64);
+            if end >= limit {
+                break;
+            }
         }
-        Ok(true)
+        Ok(behind)
     }
 
     /// Sees to it that the block holds `size` bytes from `offset` on, as far as the file does.

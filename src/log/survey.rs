@@ -111,18 +111,21 @@ impl Survey {
 pub(crate) fn survey(directory: &Directory, replay: &mut dyn Replay) -> Result<Survey, LogError> {
     let listing = directory.list()?;
     let slots = [read_slot(directory, SLOTS[0])?, read_slot(directory, SLOTS[1])?];
-    let (checkpoint, tail) = match best_slot(&slots)? {
+    let best = best_slot(&slots)?;
+    let by_slot = best.is_some();
+    let (checkpoint, tail) = match best {
         Some(checkpoint) => {
             let tail = named_tail(directory, &listing, &checkpoint)?;
             (checkpoint, tail)
         }
         None => {
+            refuse_a_lost_beginning(&slots, &listing)?;
             let header = newest_segment(directory, &listing)?;
             (first_state(directory, &header)?, Some(header))
         }
     };
     if tail.is_some() {
-        restore(replay, &checkpoint)?;
+        restore(replay, &checkpoint, by_slot)?;
     }
     let mut survey = Survey {
         tail: None,
@@ -135,7 +138,7 @@ pub(crate) fn survey(directory: &Directory, replay: &mut dyn Replay) -> Result<S
         listing,
     };
     let mut walk = Walk { directory, replay, survey: &mut survey };
-    walk.refuse_newer_records()?;
+    walk.refuse_newer_records(by_slot)?;
     if let Some(tail) = tail {
         walk.replay_tail(tail)?;
     }
@@ -143,12 +146,31 @@ pub(crate) fn survey(directory: &Directory, replay: &mut dyn Replay) -> Result<S
     Ok(survey)
 }
 
-fn restore(replay: &mut dyn Replay, checkpoint: &Checkpoint) -> Result<(), LogError> {
+fn restore(
+    replay: &mut dyn Replay,
+    checkpoint: &Checkpoint,
+    by_slot: bool,
+) -> Result<(), LogError> {
     replay.restore(&checkpoint.state.upper).map_err(|problem| {
         let flaw = Flaw::new("a state that fits", problem);
-        let file = segment_name(checkpoint.tail);
-        Damage { file, offset: PAGE, flaw, sequences: None }.into()
+        let (file, offset) = match by_slot {
+            true => (format!("the checkpoint of generation {}", checkpoint.generation), 0),
+            false => (segment_name(checkpoint.tail), PAGE),
+        };
+        Damage { file, offset, flaw, sequences: None }.into()
     })
+}
+
+/// Both slots are there, neither is valid, and there is no segment: this was a channel. A first opening that was
+/// cut off leaves the first slot at most, since the second is made when the first is synced.
+fn refuse_a_lost_beginning(slots: &[Slot; 2], listing: &Listing) -> Result<(), LogError> {
+    match slots {
+        [Slot::Invalid(flaw), Slot::Invalid(_)] if listing.segments.is_empty() => {
+            let (file, flaw) = (SLOTS[0].to_string(), flaw.clone());
+            Err(Damage { file, offset: 0, flaw, sequences: None }.into())
+        }
+        _ => Ok(()),
+    }
 }
 
 pub(crate) fn read_slot(directory: &Directory, name: &str) -> Result<Slot, LogError> {
@@ -279,7 +301,9 @@ fn first_state(directory: &Directory, header: &SegmentHeader) -> Result<Checkpoi
     let name = segment_name(header.number);
     let mut scanner = open_scanner(directory, header)?;
     let damage = |flaw: Flaw| Damage { file: name.clone(), offset: PAGE, flaw, sequences: None };
-    let found = match scanner.record_at(PAGE, header.capacity.max(PAGE)) {
+    let file = directory.open(&name, Access::Read)?;
+    let limit = directory.size(&*file, &name)?.max(PAGE);
+    let found = match scanner.record_at(PAGE, limit) {
         Ok(found) if found.header.kind == Kind::State => found,
         Ok(found) => {
             let flaw =
@@ -351,10 +375,15 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// A segment newer than the tail was being prepared. If it holds more than what is written then, it was in
     /// use, and the checkpoint is not the one that belongs to it.
-    fn refuse_newer_records(&mut self) -> Result<(), LogError> {
+    ///
+    /// With a slot to say which segment is the tail, records that an opening copies are nothing more. Without
+    /// one, a newer segment with events may be the tail with a damaged header.
+    fn refuse_newer_records(&mut self, by_slot: bool) -> Result<(), LogError> {
         let newer = self.survey.listing.segments.range(self.survey.checkpoint.tail + 1..);
+        let is_harmless =
+            |kind: Kind| if by_slot { kind.begins_segment() } else { kind == Kind::State };
         for (number, name) in newer {
-            if let Some((offset, kind)) = self.record_in_use(*number, name)? {
+            if let Some((offset, kind)) = self.find_record(*number, name, &is_harmless)? {
                 let tail = self.survey.checkpoint.tail;
                 let expected =
                     format!("no segment in use after segment {tail}, the last one known");
@@ -365,7 +394,12 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn record_in_use(&self, number: u64, name: &str) -> Result<Option<(u64, Kind)>, LogError> {
+    fn find_record(
+        &self,
+        number: u64,
+        name: &str,
+        is_harmless: &dyn Fn(Kind) -> bool,
+    ) -> Result<Option<(u64, Kind)>, LogError> {
         let file = self.directory.open(name, Access::Read)?;
         let size = self.directory.size(&*file, name)?;
         let seed = Seed::new(&self.survey.checkpoint.channel_id, number);
@@ -376,7 +410,7 @@ impl Walk<'_> {
             .next_header(from, size)
             .map_err(|error| self.directory.error(name, "read", error))?
         {
-            if !header.kind.begins_segment() {
+            if !is_harmless(header.kind) {
                 return Ok(Some((at, header.kind)));
             }
             from = at + ALIGNMENT as u64;
@@ -411,14 +445,14 @@ impl Walk<'_> {
         }
         let directory = self.directory;
         let io = |error| LogError::from(directory.error(&name, "read", error));
-        let promised = self.promise_beyond(&mut scanner, offset, limit).map_err(io)?;
+        let behind = scanner.look_behind(offset, limit).map_err(io)?;
+        let promised = behind.watermark.unwrap_or_default().max(self.survey.watermark);
         if promised > end {
             let found =
                 format!("{} (a later witness says that Lsn {promised} was synced)", flaw.found);
             return Err(self.damage(name, offset, Flaw::new(flaw.expected, found)).into());
         }
-        let blank = scanner.is_zero(offset, limit).map_err(io)?;
-        self.survey.end = if blank { End::Blank } else { End::Torn };
+        self.survey.end = if behind.is_blank { End::Blank } else { End::Torn };
         self.find_unproven(&mut scanner, offset)
     }
 
@@ -444,22 +478,6 @@ impl Walk<'_> {
         }
         self.survey.unproven = unproven;
         Ok(())
-    }
-
-    /// The highest watermark any witness states: the checkpoint, records before `offset`, records behind it.
-    fn promise_beyond(
-        &self,
-        scanner: &mut Scanner,
-        offset: u64,
-        limit: u64,
-    ) -> std::io::Result<Lsn> {
-        let mut highest = self.survey.watermark;
-        let mut from = offset;
-        while let Some((at, header)) = scanner.next_header(from, limit)? {
-            highest = highest.max(header.watermark);
-            from = at + ALIGNMENT as u64;
-        }
-        Ok(highest)
     }
 
     fn tail_limit(&self, segment: &SegmentHeader, name: &str) -> Result<u64, LogError> {

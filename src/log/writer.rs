@@ -94,6 +94,8 @@ pub(super) struct Keeper {
     pub(super) lsn: Lsn,
     /// The highest segment number used.
     pub(super) numbers_used: u64,
+    /// The slots say that the log was closed; that stays so.
+    pub(super) closed: bool,
 }
 
 /// A group that was written: where its records are, and what to sync.
@@ -383,6 +385,9 @@ impl Log {
     pub(crate) fn checkpoint(&self, view: &View<'_>) -> Result<(), StorageError> {
         debug_assert!(view.lsn <= self.watermark());
         let mut keeper = lock(&self.keeper);
+        if keeper.closed {
+            return Ok(());
+        }
         let (done, live) = self.sort_out(view);
         if view.lsn < keeper.lsn || (view.lsn == keeper.lsn && done.is_empty()) {
             return Ok(());
@@ -409,6 +414,7 @@ impl Log {
         let state = State { sealed: live, upper: view.upper.clone() };
         let mut checkpoint = self.checkpoint_at(view.lsn, tail, tail_base, state);
         checkpoint.clean = true;
+        keeper.closed = true;
         checkpoint.numbers_used = keeper.numbers_used;
         keeper.slots.write(&mut checkpoint)?;
         keeper.slots.write(&mut checkpoint)?;

@@ -1,7 +1,7 @@
 //! The door to the file system: one directory of files, and the durability contract of each call.
 //!
-//! Everything the engine reads or writes passes through [`Storage`] and [`File`]. Each call is one system
-//! call in the real implementation, short counts included: loops that finish a short write live *above*
+//! Everything the engine reads or writes passes through [`Storage`] and [`File`]. Each call is one small
+//! step, in most cases one system call, short counts included: loops that finish a short write live *above*
 //! this trait ([`read_full_at`], [`write_all_at`]), so that a simulated disk can crash or fail between
 //! any two parts.
 //!

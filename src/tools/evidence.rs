@@ -76,7 +76,8 @@ impl Evidence {
             read_slot(&directory, SLOTS[1]).map_err(wrap)?,
         ];
         let is_valid = |slot: &SlotFound| matches!(slot, SlotFound::Valid(_));
-        if listing.segments.is_empty() && !slots.iter().any(is_valid) {
+        let was_channel = matches!(slots, [SlotFound::Invalid { .. }, SlotFound::Invalid { .. }]);
+        if listing.segments.is_empty() && !slots.iter().any(is_valid) && !was_channel {
             // As opening sees it: the process ended while it made a channel here, or there never was one.
             let reason = "it holds no segment and no readable checkpoint".to_string();
             return Err(OpenError::NotAChannel { path: directory.storage.location(), reason });
@@ -175,7 +176,7 @@ impl Evidence {
             }
             // One that was being prepared does not count: what it begins with may not be complete.
             let may_be_prepared = best.is_some() || segment.header.is_none();
-            if may_be_prepared && !self.is_used(segment)? {
+            if may_be_prepared && !self.is_used(segment, best.is_some())? {
                 continue;
             }
             if let Some(witness) = self.state_of(segment)? {
@@ -186,7 +187,8 @@ impl Evidence {
     }
 
     /// Whether a segment holds a record that is not written while a segment is being prepared.
-    fn is_used(&self, segment: &Segment) -> Result<bool, StorageError> {
+    /// Without a slot to say which one is the last, moved events may stand nowhere else any more.
+    fn is_used(&self, segment: &Segment, by_slot: bool) -> Result<bool, StorageError> {
         let file = self.directory.open(&segment.name, Access::Read)?;
         let seed = Seed::new(&self.channel_id, segment.number);
         let mut scanner = Scanner::new(Origin::File(file), seed, Lsn(0)).with_any_lsn();
@@ -195,7 +197,9 @@ impl Evidence {
             .next_header(from, segment.file_size)
             .map_err(|error| self.directory.error(&segment.name, "read", error))?
         {
-            if !header.kind.begins_segment() {
+            let harmless =
+                if by_slot { header.kind.begins_segment() } else { header.kind == Kind::State };
+            if !harmless {
                 return Ok(true);
             }
             from = at + ALIGNMENT as u64;

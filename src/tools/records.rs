@@ -92,7 +92,8 @@ impl<'a> Records<'a> {
             }
         };
         let end = next.unwrap_or(limit);
-        let blank = next.is_none() && self.scanner.is_zero(offset, limit).map_err(failed)?;
+        let blank =
+            next.is_none() && self.scanner.look_behind(offset, limit).map_err(failed)?.is_blank;
         self.offset = end;
         Ok(Hole { range: offset..end, lsn, flaw, header, last: next.is_none(), blank })
     }

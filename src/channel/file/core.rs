@@ -82,6 +82,25 @@ pub(crate) struct Acks {
     pub(crate) transactions: u64,
 }
 
+impl Acks {
+    /// Adds the acks of other transactions, which happened later.
+    pub(crate) fn merge(&mut self, later: Acks) {
+        self.events += later.events;
+        self.size += later.size;
+        self.transactions += later.transactions;
+        self.cursors.extend(later.cursors);
+        self.ranges.extend(later.ranges);
+        self.ranges.sort_unstable_by_key(|range| range.start);
+        self.ranges.dedup_by(|later, earlier| {
+            let touch = earlier.end == later.start;
+            if touch {
+                earlier.end = later.end;
+            }
+            touch
+        });
+    }
+}
+
 impl Entry {
     pub(crate) fn put(batch: PutBatch, sync: bool, refusal: &Arc<Refusal>) -> Entry {
         let PutBatch { events, size, cursors } = batch;
@@ -93,6 +112,12 @@ impl Entry {
     pub(crate) fn ack(acks: Acks, sync: bool, refusal: &Arc<Refusal>) -> Entry {
         let record = Some(encode_ack(&acks.ranges, acks.size, &acks.cursors));
         Entry { record, effect: Effect::Ack(acks), sync, refusal: Some(Arc::clone(refusal)) }
+    }
+
+    /// As [`Entry::ack`], with nobody waiting for it.
+    pub(crate) fn lazy_ack(acks: Acks, sync: bool) -> Entry {
+        let record = Some(encode_ack(&acks.ranges, acks.size, &acks.cursors));
+        Entry { record, effect: Effect::Ack(acks), sync, refusal: None }
     }
 
     /// A record that says nothing but what its header says.
@@ -143,6 +168,8 @@ pub(crate) struct Core {
     pub(crate) log: Arc<Log>,
     pub(crate) shown: Mutex<Shown>,
     pub(crate) news: Signal,
+    /// Lazy acks for which the disk had no room: they go with the next ones.
+    pub(crate) refused: Mutex<Acks>,
 }
 
 impl Core {
@@ -154,7 +181,12 @@ impl Core {
             unwitnessed: false,
             counts: Counts::default(),
         };
-        Core { log: Arc::new(log), shown: Mutex::new(shown), news: Signal::new() }
+        Core {
+            log: Arc::new(log),
+            shown: Mutex::new(shown),
+            news: Signal::new(),
+            refused: Mutex::default(),
+        }
     }
 
     /// Calls `act` with the present state.
@@ -241,8 +273,10 @@ impl Groups for Core {
     }
 
     fn refuse(&self, entry: Entry) {
-        if let Some(refusal) = entry.refusal {
-            *lock(&refusal.0) = Some(entry.effect);
+        match (entry.refusal, entry.effect) {
+            (Some(refusal), effect) => *lock(&refusal.0) = Some(effect),
+            (None, Effect::Ack(acks)) => lock(&self.refused).merge(acks),
+            (None, _) => {}
         }
     }
 

@@ -30,6 +30,8 @@ pub(crate) struct Delivery {
 
 /// The record being delivered.
 struct Current {
+    /// Where in its segment it begins, for error texts.
+    offset: u64,
     next_sequence: u64,
     events: Source,
 }
@@ -105,9 +107,9 @@ impl Delivery {
                 record.events.get(*index - 1).cloned()
             }
             Source::Log(events) => events.next().map_err(|malformed| {
-                let sequences = Some(current.next_sequence..current.next_sequence + 1);
+                let sequences = current.next_sequence..current.next_sequence + 1;
                 let flaw = Flaw::new("a well-formed event", malformed.0);
-                Damage { file: "the log".into(), offset: self.position.0, flaw, sequences }
+                self.reader.damage(current.offset, flaw, sequences)
             })?,
         };
         let sequence = current.next_sequence;
@@ -147,25 +149,24 @@ impl Delivery {
                 self.position = header.end();
                 continue;
             }
-            let malformed = |flaw: Flaw| Damage {
-                file: "the log".into(),
-                offset: header.lsn.0,
-                flaw,
-                sequences: Some(self.sequence..header.sequence.max(self.sequence)),
+            let malformed = |flaw: Flaw| {
+                let sequences = self.sequence..header.sequence.max(self.sequence);
+                self.reader.damage(found.offset, flaw, sequences)
             };
             // A segment that is passed over held acknowledged events only; anything else is a loss.
             let skipped = self.sequence..header.sequence;
             if header.sequence < self.sequence || !self.acked.contains_all(skipped) {
                 let expected = format!("the record of sequence {}", self.sequence);
-                let found = format!("the one of sequence {}", header.sequence);
-                return Err(malformed(Flaw::new(expected, found)).into());
+                let instead = format!("the one of sequence {}", header.sequence);
+                return Err(malformed(Flaw::new(expected, instead)).into());
             }
             let head = decode_put_head(&found.payload)
                 .map_err(|error| malformed(Flaw::new("a well-formed put", error.0)))?;
             self.position = header.end();
             self.sequence = header.sequence + head.count;
             let events = Source::Log(Events::new(found.payload, &head));
-            self.current = Some(Current { next_sequence: header.sequence, events });
+            self.current =
+                Some(Current { offset: found.offset, next_sequence: header.sequence, events });
             lock(shown).queue.mark(header.lsn, header.sequence);
             return Ok(true);
         }
@@ -176,7 +177,8 @@ impl Delivery {
         self.position = record.end;
         self.sequence = record.first_sequence + record.events.len() as u64;
         let next_sequence = record.first_sequence;
-        self.current = Some(Current { next_sequence, events: Source::Memory { record, index: 0 } });
+        self.current =
+            Some(Current { offset: 0, next_sequence, events: Source::Memory { record, index: 0 } });
     }
 }
 

@@ -78,17 +78,17 @@ impl Inner {
         }
     }
 
-    /// Hands the waiting lazy acks to the next group.
+    /// Hands the waiting lazy acks to the next group, with those that a full disk refused before.
     fn send_lazy(&self) {
         let acks = {
             let mut lazy = lock(&self.lazy);
+            lazy.merge(std::mem::take(&mut *lock(&self.core().refused)));
             if lazy.transactions == 0 {
                 return;
             }
             std::mem::take(&mut *lazy)
         };
-        let refusal = Arc::new(NoRoom::default());
-        let entry = Entry::ack(acks, self.lazy_needs_sync(), &refusal);
+        let entry = Entry::lazy_ack(acks, self.lazy_needs_sync());
         if let Err(rejected) = self.commit.submit(entry) {
             self.note(&rejected.error);
         }
@@ -263,18 +263,20 @@ impl Backend for Inner {
 
 impl Inner {
     fn commit_lazily(&self, acks: Acks, batch: TakeBatch) -> Result<(), CommitError> {
-        if let Some(ended) = self.ended() {
-            return Err(match ended {
-                Ended::Stopped(stopped) => CommitError::Stopped(stopped),
-                Ended::Closed => {
-                    self.give_back(batch.taken);
-                    CommitError::Closed(Vec::new())
-                }
-            });
-        }
         let (events, size) = (acks.events, acks.size);
         let many = {
+            // Looked at under the lock: a close first says so and then takes what is here.
             let mut lazy = lock(&self.lazy);
+            if let Some(ended) = self.ended() {
+                drop(lazy);
+                return Err(match ended {
+                    Ended::Stopped(stopped) => CommitError::Stopped(stopped),
+                    Ended::Closed => {
+                        self.give_back(batch.taken);
+                        CommitError::Closed(Vec::new())
+                    }
+                });
+            }
             lazy.merge(acks);
             lazy.ranges.len() >= LAZY_RANGES_MAX
         };
@@ -308,23 +310,4 @@ fn acks_of(batch: &TakeBatch) -> Acks {
         }
     }
     acks
-}
-
-impl Acks {
-    /// Adds the acks of other transactions, which happened later.
-    fn merge(&mut self, later: Acks) {
-        self.events += later.events;
-        self.size += later.size;
-        self.transactions += later.transactions;
-        self.cursors.extend(later.cursors);
-        self.ranges.extend(later.ranges);
-        self.ranges.sort_unstable_by_key(|range| range.start);
-        self.ranges.dedup_by(|later, earlier| {
-            let touch = earlier.end == later.start;
-            if touch {
-                earlier.end = later.end;
-            }
-            touch
-        });
-    }
 }

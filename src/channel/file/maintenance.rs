@@ -86,14 +86,16 @@ fn pause(inner: &Inner) -> Duration {
 
 fn round(inner: &Inner, rounds: &mut Rounds, now: Instant) -> Result<(), CloseError> {
     let options = &inner.options;
+    // Due is what would be late by the next round.
+    let due = |last: Instant, interval| now.duration_since(last) + pause(inner) > interval;
     if let AckDurability::Lazy(window) = options.ack_durability
-        && now.duration_since(rounds.lazy) >= window
+        && due(rounds.lazy, window)
     {
         rounds.lazy = now;
         inner.push_lazy()?;
     }
     if let Durability::Interval(interval) = options.durability
-        && now.duration_since(rounds.sync) >= interval
+        && due(rounds.sync, interval)
     {
         rounds.sync = now;
         inner.sync_if_needed()?;

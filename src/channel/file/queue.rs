@@ -160,19 +160,23 @@ impl Queue {
         let mut acked = RangeSet::below(low);
         let mut end = low;
         for _ in 0..take_varint(input)? {
+            let before = end;
             let start = end.checked_add(take_varint(input)?)?;
             end = start.checked_add(take_varint(input)?)?;
-            if start <= low || !acked.insert(start..end) {
+            if start <= before || !acked.insert(start..end) {
                 return None;
             }
         }
         if acked.end() > next_sequence || sequence > low {
             return None;
         }
-        let mut cursors = BTreeMap::new();
+        let mut cursors: BTreeMap<String, Vec<u8>> = BTreeMap::new();
         for _ in 0..take_varint(input)? {
             let name = String::from_utf8(take_bytes(input)?.to_vec()).ok()?;
             let value = take_bytes(input)?.to_vec();
+            if cursors.last_key_value().is_some_and(|(last, _)| *last >= name) {
+                return None;
+            }
             cursors.insert(name, value);
         }
         let mut marks = Marks::default();

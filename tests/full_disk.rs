@@ -1,0 +1,220 @@
+//! I8: a full disk refuses puts cleanly and nothing else: takes, acks, checkpoints, closing and opening go on, and
+//! once events have been taken, puts do too, without a restart.
+
+mod support;
+
+use std::sync::Arc;
+
+use flumen::storage::sim::{Crash, SimDisk};
+use flumen::storage::{OsStorage, Storage};
+use flumen::{Channel, ChannelOptions, CommitError, Event, FileChannel};
+use support::history;
+
+const BODY: usize = 150;
+
+fn options() -> ChannelOptions {
+    history::options().memory_tail(0)
+}
+
+fn open(storage: &Arc<dyn Storage>) -> FileChannel {
+    FileChannel::open_on(Arc::clone(storage), options()).expect("opens, full or not")
+}
+
+fn body(index: u64) -> String {
+    format!("{index:0BODY$}")
+}
+
+/// Puts one by one until the disk is full; returns the number of the first event that was refused.
+fn fill(channel: &FileChannel, from: u64) -> u64 {
+    for index in from.. {
+        let mut put = channel.begin_put();
+        put.put(Event::new(body(index))).expect("no limit but the disk");
+        match put.commit() {
+            Ok(()) => assert!(index < from + 1_000_000, "the disk never got full"),
+            Err(CommitError::NoSpace(events)) => {
+                assert_eq!(&*events[0].body, body(index).as_bytes(), "handed back");
+                return index;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    unreachable!("the loop ends by returning")
+}
+
+fn take_one(channel: &FileChannel, expected: u64) {
+    let mut take = channel.begin_take();
+    let event = take.take().expect("readable").expect("there is one");
+    assert_eq!(&*event.body, body(expected).as_bytes());
+    take.commit().expect("an ack has room");
+}
+
+/// Fills, drains one by one, and fills again, without a restart.
+fn drain_and_go_on(storage: &Arc<dyn Storage>) {
+    let channel = open(storage);
+    let end = fill(&channel, 0);
+    assert!(end > 500, "{end} events");
+    assert_eq!(fill(&channel, end), end, "still full");
+    channel.checkpoint().expect("a checkpoint has room");
+    for index in 0..end {
+        take_one(&channel, index);
+    }
+    let again = fill(&channel, end);
+    assert!(again - end > 500, "puts go on: {} events", again - end);
+    take_one(&channel, end);
+    channel.close().expect("closing has room");
+}
+
+/// Fills; then opens again and again, cleanly and not, while it is full.
+fn open_while_full(storage: &Arc<dyn Storage>) {
+    let channel = open(storage);
+    let end = fill(&channel, 0);
+    drop(channel);
+    for round in 0..10 {
+        let channel = open(storage);
+        take_one(&channel, round);
+        if round % 3 == 2 {
+            channel.close().expect("closing has room");
+        }
+    }
+    let channel = open(storage);
+    for index in 10..end {
+        take_one(&channel, index);
+    }
+    assert!(fill(&channel, end) > end, "puts go on");
+}
+
+/// Acks that free nothing: of each segment one event stays, so no segment can go, and there are far more acks
+/// than one reserve file holds.
+fn acks_that_free_nothing(storage: &Arc<dyn Storage>) {
+    let channel = open(storage);
+    let end = fill(&channel, 0);
+    let mut kept = Vec::new();
+    for index in 0..end {
+        let mut take = channel.begin_take();
+        let event = take.take().expect("readable").expect("there is one");
+        assert_eq!(&*event.body, body(index).as_bytes());
+        if index % 100 == 0 {
+            kept.push(take);
+        } else {
+            take.commit().expect("an ack has room");
+        }
+    }
+    assert_eq!(channel.stats().events, end.div_ceil(100));
+    drop(kept);
+    drop(channel);
+    let channel = open(storage);
+    for index in (0..end).step_by(100) {
+        take_one(&channel, index);
+    }
+    assert!(fill(&channel, end) > end, "puts go on");
+}
+
+fn small_disk() -> SimDisk {
+    let disk = SimDisk::new(5);
+    disk.set_capacity(Some(1 << 20));
+    disk
+}
+
+#[test]
+fn i8_draining_a_full_disk() {
+    drain_and_go_on(&small_disk().storage());
+}
+
+#[test]
+fn i8_opening_on_a_full_disk() {
+    open_while_full(&small_disk().storage());
+}
+
+#[test]
+fn i8_acks_on_a_full_disk() {
+    acks_that_free_nothing(&small_disk().storage());
+}
+
+#[test]
+fn i8_a_loss_of_power_on_a_full_disk() {
+    let disk = small_disk();
+    let channel = open(&disk.storage());
+    let end = fill(&channel, 0);
+    for seed in 0..20 {
+        let image = disk.crash(&Crash::Random(seed));
+        image.set_capacity(Some(1 << 20));
+        let channel = open(&image.storage());
+        for index in 0..end {
+            take_one(&channel, index);
+        }
+        assert!(fill(&channel, end) > end, "puts go on");
+    }
+}
+
+/// The last commit before the crash is larger than any room that is left, and nothing witnesses yet that it
+/// was synced. The channel opens all the same, with that commit.
+#[test]
+fn i8_opening_with_a_large_last_commit() {
+    let disk = small_disk();
+    let storage = disk.storage();
+    let channel = open(&storage);
+    for index in 0..200 {
+        let mut put = channel.begin_put();
+        put.put(Event::new(body(index))).expect("no limit but the disk");
+        put.commit().expect("there is room");
+    }
+    let mut put = channel.begin_put();
+    for index in 0..50 {
+        put.put(Event::new(format!("{index:010000}"))).expect("no limit but the disk");
+    }
+    put.commit().expect("there is room");
+    for seed in 0..20 {
+        let image = disk.crash(&Crash::Random(seed));
+        let storage = image.storage();
+        image.set_capacity(Some(1 << 20));
+        let left = storage.available_space().expect("known");
+        image.set_capacity(Some((1 << 20) - left));
+        assert_eq!(storage.available_space().expect("known"), 0);
+        let channel = open(&storage);
+        for index in 0..200 {
+            take_one(&channel, index);
+        }
+        let mut take = channel.begin_take();
+        for index in 0..50 {
+            let event = take.take().expect("readable").expect("there is one");
+            assert_eq!(&*event.body, format!("{index:010000}").as_bytes());
+        }
+        take.commit().expect("an ack has room");
+    }
+}
+
+/// The same on a real file system of 3 MiB, where one can be mounted.
+#[test]
+fn i8_on_a_real_file_system() {
+    let scenarios: [fn(&Arc<dyn Storage>); 3] =
+        [drain_and_go_on, open_while_full, acks_that_free_nothing];
+    for scenario in scenarios {
+        let directory = tempfile::tempdir().expect("a directory");
+        let Some(mount) = Mount::new(directory.path()) else {
+            eprintln!("SKIPPED i8_on_a_real_file_system: a tmpfs cannot be mounted here");
+            return;
+        };
+        let storage = OsStorage::new(directory.path().join("channel"), true).expect("opens");
+        scenario(&(Arc::new(storage) as Arc<dyn Storage>));
+        drop(mount);
+    }
+}
+
+/// A small tmpfs, unmounted when dropped.
+struct Mount<'a>(&'a std::path::Path);
+
+impl<'a> Mount<'a> {
+    fn new(path: &'a std::path::Path) -> Option<Mount<'a>> {
+        let mut command = std::process::Command::new("mount");
+        command.args(["-t", "tmpfs", "-o", "size=3m", "tmpfs"]).arg(path);
+        command.stderr(std::process::Stdio::null());
+        command.status().is_ok_and(|status| status.success()).then_some(Mount(path))
+    }
+}
+
+impl Drop for Mount<'_> {
+    fn drop(&mut self) {
+        let status = std::process::Command::new("umount").arg("-l").arg(self.0).status();
+        assert!(status.is_ok_and(|status| status.success()), "{} stays mounted", self.0.display());
+    }
+}
