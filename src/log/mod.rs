@@ -33,6 +33,18 @@ pub(crate) use survey::{End, Replay, survey};
 pub(crate) use varint::{put as put_varint, take as take_varint};
 pub(crate) use writer::{Appended, Log, View};
 
+pub(crate) mod raw {
+    //! The parts of a log, for the offline tools, which must also read what a survey refuses.
+
+    pub(crate) use super::checkpoint::{Checkpoint, SLOTS, Sealed, State};
+    pub(crate) use super::directory::Listing;
+    pub(crate) use super::record::{ALIGNMENT, Seed};
+    pub(crate) use super::scan::{Found, Origin, ScanError, Scanner};
+    pub(crate) use super::segment::{HeaderFlaw, PAGE, SegmentHeader, VERSION, segment_name};
+    pub(crate) use super::start::{Slot, hex, read_page, read_slot, read_whole};
+    pub(crate) use super::survey::Survey;
+}
+
 #[cfg(test)]
 pub(crate) mod testing {
     //! What tests of the layer above need to see of a record.

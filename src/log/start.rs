@@ -60,7 +60,7 @@ fn refuse_a_lost_beginning(slots: &[Slot; 2], listing: &Listing) -> Result<(), L
     }
 }
 
-fn read_slot(directory: &Directory, name: &str) -> Result<Slot, LogError> {
+pub(crate) fn read_slot(directory: &Directory, name: &str) -> Result<Slot, LogError> {
     let Some(file) = directory.open_if_there(name, Access::Read)? else {
         return Ok(Slot::Absent);
     };
@@ -75,7 +75,11 @@ fn read_slot(directory: &Directory, name: &str) -> Result<Slot, LogError> {
 }
 
 /// A slot's file is as large as the state once was, twice over; its size comes from the file system.
-fn read_whole(directory: &Directory, file: &dyn File, name: &str) -> Result<Vec<u8>, LogError> {
+pub(crate) fn read_whole(
+    directory: &Directory,
+    file: &dyn File,
+    name: &str,
+) -> Result<Vec<u8>, LogError> {
     let size = directory.size(file, name)?;
     let mut bytes = Vec::new();
     let too_large = || {
@@ -272,7 +276,7 @@ fn first_state(directory: &Directory, header: &SegmentHeader) -> Result<Checkpoi
     })
 }
 
-fn read_page(directory: &Directory, name: &str) -> Result<Vec<u8>, LogError> {
+pub(crate) fn read_page(directory: &Directory, name: &str) -> Result<Vec<u8>, LogError> {
     let file = directory.open(name, Access::Read)?;
     let mut page = vec![0; PAGE as usize];
     let count =

@@ -61,7 +61,7 @@ fn pause() {
 }
 
 /// What the lock's holder wrote into it.
-fn owner_note(storage: &dyn Storage) -> Option<String> {
+pub(crate) fn owner_note(storage: &dyn Storage) -> Option<String> {
     let file = storage.open(LOCK, Access::Read).ok()?;
     let mut note = [0; 64];
     let count = read_full_at(&*file, &mut note, 0).ok()?;
