@@ -60,6 +60,7 @@ mod log;
 mod shutdown;
 pub mod storage;
 mod sync;
+pub mod tools;
 
 #[cfg(feature = "agent")]
 pub mod agent;

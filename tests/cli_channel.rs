@@ -156,7 +156,7 @@ fn a_batch_above_the_capacity_is_cut_to_it() {
 fn a_line_larger_than_an_event_is_named() {
     let (_place, queue) = place();
     let mut input = b"a\nb\n".to_vec();
-    input.resize(input.len() + (64 << 20) + 1, b'x');
+    input.resize(input.len() + flumen::EVENT_SIZE_MAX as usize + 1, b'x');
     let output = put(&queue, &["--batch", "2"], &input);
     assert_ends(&output, 2, &["line 3", "durable events of this run: 2"]);
     assert_eq!(take(&queue, &[]).stdout, b"a\nb\n");

@@ -119,3 +119,23 @@ fn a_body_of_64_mebibytes_fits() {
     let mut take = channel.begin_take();
     assert_eq!(take.take().expect("readable").expect("there is one").body.len(), 64 << 20);
 }
+
+/// A close listed acknowledged segments no longer, and left their files.
+#[test]
+fn i12_a_close_gives_back_what_nothing_needs() {
+    let disk = SimDisk::new(1);
+    let channel = open(&disk).expect("opens");
+    for _ in 0..20 {
+        put(&channel, &"x".repeat(20_000)).expect("works");
+    }
+    let segments =
+        |disk: &SimDisk| disk.file_names().iter().filter(|name| name.ends_with(".seg")).count();
+    assert!(segments(&disk) > 5);
+    let mut take = channel.begin_take();
+    for _ in 0..20 {
+        take.take().expect("readable").expect("there is one");
+    }
+    take.commit().expect("works");
+    channel.close().expect("closes");
+    assert!(segments(&disk) <= 2, "{:?}", disk.file_names());
+}

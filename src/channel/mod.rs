@@ -17,6 +17,13 @@ pub use error::{
 #[cfg(fuzzing)]
 pub(crate) use file::fuzzing;
 pub use file::{FileChannel, Recovery};
+pub(crate) mod parts {
+    //! What a channel's records and states mean, for the offline tools.
+
+    pub(crate) use super::file::{
+        Events, Queue, RangeSet, decode_ack, decode_put_head, lock_channel, open_error, owner_note,
+    };
+}
 pub use memory::MemoryChannel;
 pub use options::{
     AckDurability, ChannelOptions, Durability, EVENT_SIZE_MAX, InvalidOption, ReadMode,

@@ -10,14 +10,19 @@
 mod agent;
 mod args;
 mod demo;
+mod dump;
 mod exit;
+mod findings;
+mod inspect;
 mod lines;
 mod out;
 mod progress;
 mod put;
 mod report;
+mod salvage;
 mod signals;
 mod take;
+mod verify;
 
 use std::io::IsTerminal;
 
@@ -48,6 +53,10 @@ pub(crate) struct Arguments {
 enum Command {
     Put(put::PutArgs),
     Take(take::TakeArgs),
+    Inspect(inspect::InspectArgs),
+    Verify(verify::VerifyArgs),
+    Salvage(salvage::SalvageArgs),
+    Dump(dump::DumpArgs),
     Agent(agent::AgentArgs),
     Demo(demo::DemoArgs),
 }
@@ -57,6 +66,10 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
     match arguments.command {
         Command::Put(args) => put::run(&args),
         Command::Take(args) => take::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Salvage(args) => salvage::run(&args),
+        Command::Dump(args) => dump::run(&args),
         Command::Agent(args) => agent::run(&args),
         Command::Demo(args) => demo::run(&args),
     }

@@ -63,6 +63,11 @@ impl Report {
         self.row(label, key, thousands(number), number);
     }
 
+    /// Adds a value for programs only.
+    pub(crate) fn value(&mut self, key: &str, value: impl Into<Value>) {
+        self.values.insert(key.into(), value.into());
+    }
+
     /// Writes the rows, labels on the left and values aligned on their right ends.
     pub(crate) fn write_table(&self, out: &mut dyn Write) -> io::Result<()> {
         let width = |of: fn(&(&'static str, String)) -> usize| self.rows.iter().map(of).max();

@@ -140,6 +140,15 @@ impl Checkpoint {
         out
     }
 
+    /// Whether a slot that does not decode can be a write that was cut off while the channel was open: its
+    /// header is intact and says so, and its state is not.
+    pub(crate) fn is_torn(bytes: &[u8]) -> bool {
+        bytes.len() >= HEADER_SIZE
+            && check_preamble(bytes, MAGIC, "a checkpoint").is_ok()
+            && crc32fast::hash(&bytes[..108]) == u32_at(bytes, 108)
+            && bytes[20] == 0
+    }
+
     /// Decodes a slot; bytes behind the state are remains of a longer, older one and mean nothing.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Checkpoint, HeaderFlaw> {
         check_preamble(bytes, MAGIC, "a checkpoint")?;

@@ -19,6 +19,7 @@ mod record;
 mod scan;
 mod segment;
 mod slots;
+mod start;
 mod survey;
 mod varint;
 mod writer;
@@ -33,6 +34,18 @@ pub(crate) use record::{Flaw, Kind, PendingRecord, RecordHeader};
 pub(crate) use survey::{End, Replay, survey};
 pub(crate) use varint::{put as put_varint, take as take_varint};
 pub(crate) use writer::{Appended, Log, View};
+
+pub(crate) mod raw {
+    //! The parts of a log, for the offline tools, which must also read what a survey refuses.
+
+    pub(crate) use super::checkpoint::{Checkpoint, SLOTS, Sealed, State};
+    pub(crate) use super::directory::Listing;
+    pub(crate) use super::record::{ALIGNMENT, Seed};
+    pub(crate) use super::scan::{Found, Origin, ScanError, Scanner};
+    pub(crate) use super::segment::{HeaderFlaw, PAGE, SegmentHeader, VERSION, segment_name};
+    pub(crate) use super::start::{Slot, hex, read_page, read_slot, read_whole};
+    pub(crate) use super::survey::Survey;
+}
 
 #[cfg(test)]
 pub(crate) mod testing {

@@ -11,9 +11,10 @@ use crate::storage::{Access, File, StorageError};
 
 /// Recycled files kept for future segments.
 const SPARES: usize = 2;
-/// Files in reserve. Two, because they take turns: a full one is free again as soon as the state at the head
-/// of the other stands for all it holds.
-const RESERVES: usize = 2;
+/// Files in reserve. Two take turns: a full one is free again as soon as the state at the head of the other
+/// stands for all it holds. The third is for the first opening after a crash on a full disk, which carries
+/// events over into one that stays until they are taken.
+const RESERVES: usize = 3;
 
 struct KeptFile {
     name: String,
@@ -96,8 +97,12 @@ impl Pool {
 
     /// Whether the reserve is complete. While it is not, puts are refused: what is left is for acks.
     pub(crate) fn is_reserve_complete(&self) -> bool {
-        let usable = self.reserves.iter().filter(|kept| kept.size >= self.reserve_size).count();
-        usable >= RESERVES
+        self.fitting() >= RESERVES
+    }
+
+    /// Reserve files that are as large as they are to be.
+    fn fitting(&self) -> usize {
+        self.reserves.iter().filter(|kept| kept.size >= self.reserve_size).count()
     }
 
     /// A file for segment `number` with room for `needed` bytes and at least `desired` where it must be
@@ -199,8 +204,12 @@ impl Pool {
         };
         let size = self.directory.size(&*file, &name)?;
         drop(file);
-        let for_reserve = self.reserves.len() < RESERVES
-            && (self.reserve_size..=self.reserve_size * 2).contains(&size);
+        // A file too small for the reserve as it is to be now, after an opening with larger limits, is better
+        // than none: an opening after a crash on a full disk needs it. A larger one takes its place.
+        let for_reserve = match size >= self.reserve_size {
+            true => size <= self.reserve_size * 2 && self.fitting() < RESERVES,
+            false => self.reserves.len() < RESERVES,
+        };
         let kept = if for_reserve {
             Kept::Reserve
         } else if self.spares.len() < SPARES && size == self.segment_size {
@@ -238,9 +247,7 @@ impl Pool {
         }
         let mut created = false;
         for turn in 0..2 * RESERVES as u64 {
-            let fitting =
-                self.reserves.iter().filter(|kept| kept.size >= self.reserve_size).count();
-            if fitting >= RESERVES {
+            if self.fitting() >= RESERVES {
                 break;
             }
             let name = Kept::Reserve.new_name(unique, self.reserve_size, turn);

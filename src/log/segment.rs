@@ -15,6 +15,9 @@ const MAGIC: &[u8; 8] = b"FLUMENSG";
 /// The version of the format of segments and checkpoints.
 pub(crate) const VERSION: u32 = 1;
 
+/// No log comes near it, and one more can be added without care.
+const NUMBER_MAX: u64 = u64::MAX / 2;
+
 const CRC_AT: usize = PAGE as usize - 4;
 
 /// What a segment says of itself.
@@ -126,7 +129,7 @@ pub(crate) fn segment_name(number: u64) -> String {
 pub(crate) fn segment_number(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(".seg")?;
     let number = (digits.len() == 20).then(|| digits.parse().ok()).flatten()?;
-    (segment_name(number) == name).then_some(number)
+    (segment_name(number) == name && number <= NUMBER_MAX).then_some(number)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::checkpoint::{Checkpoint, SLOTS};
 use super::directory::Directory;
 use super::pool::is_full;
 use super::segment::PAGE;
-use super::survey::Slot;
+use super::start::Slot;
 use crate::storage::{Access, File, StorageError};
 
 /// Slots are allocated at least this large, so that a state that grows a little needs no new blocks.

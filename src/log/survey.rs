@@ -2,17 +2,17 @@
 //! verdict on how the log ends. The verdict's table is in `docs/CRASH_SAFETY.md`, a reason for each row.
 
 use std::ops::Range;
-use std::sync::Arc;
 
-use super::checkpoint::{Checkpoint, SLOTS, State};
+use super::checkpoint::Checkpoint;
 use super::directory::{Directory, Listing};
 use super::error::{Damage, LogError};
 use super::lsn::Lsn;
-use super::record::{ALIGNMENT, Flaw, Kind, RecordHeader, Seed};
-use super::scan::{Origin, ScanError, Scanner};
-use super::segment::{HeaderFlaw, PAGE, SegmentHeader, segment_name};
+use super::record::{Flaw, Kind, RecordHeader};
+use super::scan::{ScanError, Scanner};
+use super::segment::{PAGE, SegmentHeader, segment_name};
+use super::start::{Slot, Start, find_start, open_scanner};
 use crate::bytes::Bytes;
-use crate::storage::{Access, File, read_full_at};
+use crate::storage::Access;
 
 /// What is built on the log: given the checkpoint's state and then every record after it, in order.
 /// An error text says what does not fit; the log reports it as damage.
@@ -59,14 +59,6 @@ impl Tail {
     }
 }
 
-/// The state of a checkpoint slot.
-#[derive(Debug, Clone)]
-pub(crate) enum Slot {
-    Absent,
-    Valid(Checkpoint),
-    Invalid(Flaw),
-}
-
 /// What a log holds.
 #[derive(Debug)]
 pub(crate) struct Survey {
@@ -110,22 +102,9 @@ impl Survey {
 /// Reads a log: see the module. Nothing is written.
 pub(crate) fn survey(directory: &Directory, replay: &mut dyn Replay) -> Result<Survey, LogError> {
     let listing = directory.list()?;
-    let slots = [read_slot(directory, SLOTS[0])?, read_slot(directory, SLOTS[1])?];
-    let best = best_slot(&slots)?;
-    let by_slot = best.is_some();
-    let (checkpoint, tail) = match best {
-        Some(checkpoint) => {
-            let tail = named_tail(directory, &listing, &checkpoint)?;
-            (checkpoint, tail)
-        }
-        None => {
-            refuse_a_lost_beginning(&slots, &listing)?;
-            let header = newest_segment(directory, &listing)?;
-            (first_state(directory, &header)?, Some(header))
-        }
-    };
+    let Start { slots, checkpoint, tail } = find_start(directory, &listing)?;
     if tail.is_some() {
-        restore(replay, &checkpoint, by_slot)?;
+        restore(replay, &checkpoint)?;
     }
     let mut survey = Survey {
         tail: None,
@@ -138,7 +117,6 @@ pub(crate) fn survey(directory: &Directory, replay: &mut dyn Replay) -> Result<S
         listing,
     };
     let mut walk = Walk { directory, replay, survey: &mut survey };
-    walk.refuse_newer_records(by_slot)?;
     if let Some(tail) = tail {
         walk.replay_tail(tail)?;
     }
@@ -146,84 +124,15 @@ pub(crate) fn survey(directory: &Directory, replay: &mut dyn Replay) -> Result<S
     Ok(survey)
 }
 
-fn restore(
-    replay: &mut dyn Replay,
-    checkpoint: &Checkpoint,
-    by_slot: bool,
-) -> Result<(), LogError> {
+fn restore(replay: &mut dyn Replay, checkpoint: &Checkpoint) -> Result<(), LogError> {
     replay.restore(&checkpoint.state.upper).map_err(|problem| {
         let flaw = Flaw::new("a state that fits", problem);
-        let (file, offset) = match by_slot {
-            true => (format!("the checkpoint of generation {}", checkpoint.generation), 0),
-            false => (segment_name(checkpoint.tail), PAGE),
+        let (file, offset) = match checkpoint.generation {
+            0 => (segment_name(checkpoint.tail), PAGE),
+            generation => (format!("the checkpoint of generation {generation}"), 0),
         };
         Damage { file, offset, flaw, sequences: None }.into()
     })
-}
-
-/// Both slots are there, neither is valid, and there is no segment: this was a channel. A first opening
-/// that was cut off leaves the first slot at most, since the second is made when the first is synced.
-fn refuse_a_lost_beginning(slots: &[Slot; 2], listing: &Listing) -> Result<(), LogError> {
-    match slots {
-        [Slot::Invalid(flaw), Slot::Invalid(_)] if listing.segments.is_empty() => {
-            let (file, flaw) = (SLOTS[0].to_string(), flaw.clone());
-            Err(Damage { file, offset: 0, flaw, sequences: None }.into())
-        }
-        _ => Ok(()),
-    }
-}
-
-fn read_slot(directory: &Directory, name: &str) -> Result<Slot, LogError> {
-    let Some(file) = directory.open_if_there(name, Access::Read)? else {
-        return Ok(Slot::Absent);
-    };
-    let bytes = read_whole(directory, &*file, name)?;
-    match Checkpoint::decode(&bytes) {
-        Ok(checkpoint) => Ok(Slot::Valid(checkpoint)),
-        Err(HeaderFlaw::Invalid(flaw)) => Ok(Slot::Invalid(flaw)),
-        Err(HeaderFlaw::Unsupported(reason)) => {
-            Err(LogError::Unsupported { file: name.to_string(), reason })
-        }
-    }
-}
-
-/// A slot's file is as large as the state once was, twice over; its size comes from the file system.
-fn read_whole(directory: &Directory, file: &dyn File, name: &str) -> Result<Vec<u8>, LogError> {
-    let size = directory.size(file, name)?;
-    let mut bytes = Vec::new();
-    let too_large = || {
-        let kind = std::io::ErrorKind::OutOfMemory;
-        LogError::Storage(directory.error(name, "hold in memory", kind.into()))
-    };
-    let size = usize::try_from(size).map_err(|_| too_large())?;
-    bytes.try_reserve_exact(size).map_err(|_| too_large())?;
-    bytes.resize(size, 0);
-    let count =
-        read_full_at(file, &mut bytes, 0).map_err(|error| directory.error(name, "read", error))?;
-    bytes.truncate(count);
-    Ok(bytes)
-}
-
-/// The valid slot with the highest generation. Two that contradict each other are not chosen between.
-fn best_slot(slots: &[Slot; 2]) -> Result<Option<Checkpoint>, LogError> {
-    let (a, b) = match (&slots[0], &slots[1]) {
-        (Slot::Valid(a), Slot::Valid(b)) => (a, b),
-        (Slot::Valid(only), _) | (_, Slot::Valid(only)) => return Ok(Some(only.clone())),
-        _ => return Ok(None),
-    };
-    let conflict = |expected: String, found: String| {
-        let flaw = Flaw::new(expected, found);
-        Damage { file: SLOTS[1].to_string(), offset: 0, flaw, sequences: None }
-    };
-    if a.channel_id != b.channel_id {
-        let expected = format!("channel {}, as {} says", hex(&a.channel_id), SLOTS[0]);
-        return Err(conflict(expected, format!("channel {}", hex(&b.channel_id))).into());
-    }
-    if a.generation == b.generation && a != b {
-        let expected = format!("another generation than {}", SLOTS[0]);
-        return Err(conflict(expected, format!("generation {} in both", a.generation)).into());
-    }
-    Ok(Some(if a.generation >= b.generation { a.clone() } else { b.clone() }))
 }
 
 /// Both slots say that the channel was closed at the same place. One alone proves nothing: an opening
@@ -231,133 +140,6 @@ fn best_slot(slots: &[Slot; 2]) -> Result<Option<Checkpoint>, LogError> {
 fn both_slots_clean(survey: &Survey) -> bool {
     let end = survey.tail.as_ref().map(Tail::end);
     survey.slots.iter().all(|slot| matches!(slot, Slot::Valid(c) if c.clean && Some(c.lsn) == end))
-}
-
-/// The header of the segment a checkpoint names as the tail: it must be there, whole, and the right one.
-fn named_tail(
-    directory: &Directory,
-    listing: &Listing,
-    checkpoint: &Checkpoint,
-) -> Result<Option<SegmentHeader>, LogError> {
-    let number = checkpoint.tail;
-    if number == 0 {
-        return Ok(None);
-    }
-    let file = segment_name(number);
-    let damage = |flaw: Flaw| Damage { file: file.clone(), offset: 0, flaw, sequences: None };
-    let page = match listing.segments.get(&number) {
-        Some(name) => read_page(directory, name)?,
-        None => return Err(damage(Flaw::new("the tail segment", "no such file")).into()),
-    };
-    let header = decode_page(&page, &file)?.map_err(&damage)?;
-    check_identity(&header, number, &checkpoint.channel_id).map_err(&damage)?;
-    if header.base != checkpoint.tail_base {
-        let expected = format!("records from Lsn {} on", checkpoint.tail_base);
-        return Err(damage(Flaw::new(expected, format!("from Lsn {}", header.base))).into());
-    }
-    Ok(Some(header))
-}
-
-fn check_identity(header: &SegmentHeader, number: u64, channel: &[u8; 16]) -> Result<(), Flaw> {
-    if header.channel_id != *channel {
-        let found = format!("a segment of channel {}", hex(&header.channel_id));
-        return Err(Flaw::new(format!("a segment of channel {}", hex(channel)), found));
-    }
-    if header.number != number {
-        return Err(Flaw::new(format!("segment {number}"), format!("segment {}", header.number)));
-    }
-    Ok(())
-}
-
-/// Both slots are gone: the newest segment with a valid header counts. A newer file without one was being
-/// prepared.
-fn newest_segment(directory: &Directory, listing: &Listing) -> Result<SegmentHeader, LogError> {
-    let mut first_flaw = None;
-    for (number, name) in listing.segments.iter().rev() {
-        let flaw = match decode_page(&read_page(directory, name)?, name)? {
-            Ok(header) if header.number == *number => return Ok(header),
-            Ok(header) => {
-                Flaw::new(format!("segment {number}"), format!("segment {}", header.number))
-            }
-            Err(flaw) => flaw,
-        };
-        first_flaw.get_or_insert((name.clone(), flaw));
-    }
-    match first_flaw {
-        Some((file, flaw)) => Err(Damage { file, offset: 0, flaw, sequences: None }.into()),
-        None => Err(LogError::Absent(match listing.foreign.first() {
-            Some(name) => format!("it holds other files (\"{name}\") and no channel"),
-            None => "it is empty".to_string(),
-        })),
-    }
-}
-
-/// The checkpoint that the first record of a segment stands for.
-fn first_state(directory: &Directory, header: &SegmentHeader) -> Result<Checkpoint, LogError> {
-    let name = segment_name(header.number);
-    let mut scanner = open_scanner(directory, header)?;
-    let damage = |flaw: Flaw| Damage { file: name.clone(), offset: PAGE, flaw, sequences: None };
-    let file = directory.open(&name, Access::Read)?;
-    let limit = directory.size(&*file, &name)?.max(PAGE);
-    let found = match scanner.record_at(PAGE, limit) {
-        Ok(found) if found.header.kind == Kind::State => found,
-        Ok(found) => {
-            let flaw =
-                Flaw::new("a state record", format!("a {} record", found.header.kind.name()));
-            return Err(damage(flaw).into());
-        }
-        Err(ScanError::Invalid(flaw)) => return Err(damage(flaw).into()),
-        Err(ScanError::Io(error)) => return Err(directory.error(&name, "read", error).into()),
-    };
-    let state = State::decode(&found.payload)
-        .ok_or_else(|| damage(Flaw::new("a well-formed state", "another encoding")))?;
-    Ok(Checkpoint {
-        channel_id: header.channel_id,
-        // Neither slot is valid, so the count begins anew without contradicting one.
-        generation: 0,
-        epoch: header.epoch,
-        clean: false,
-        tail: header.number,
-        tail_base: header.base,
-        numbers_used: header.number,
-        lsn: found.header.end(),
-        watermark: found.header.end(),
-        state,
-    })
-}
-
-fn read_page(directory: &Directory, name: &str) -> Result<Vec<u8>, LogError> {
-    let file = directory.open(name, Access::Read)?;
-    let mut page = vec![0; PAGE as usize];
-    let count =
-        read_full_at(&*file, &mut page, 0).map_err(|error| directory.error(name, "read", error))?;
-    page.truncate(count);
-    Ok(page)
-}
-
-/// The header in a page, or why there is none; an unknown version is an error of its own.
-fn decode_page(page: &[u8], name: &str) -> Result<Result<SegmentHeader, Flaw>, LogError> {
-    match SegmentHeader::decode(page) {
-        Ok(header) => Ok(Ok(header)),
-        Err(HeaderFlaw::Invalid(flaw)) => Ok(Err(flaw)),
-        Err(HeaderFlaw::Unsupported(reason)) => {
-            Err(LogError::Unsupported { file: name.to_string(), reason })
-        }
-    }
-}
-
-/// A scanner of the segment with this header.
-pub(crate) fn open_scanner(
-    directory: &Directory,
-    header: &SegmentHeader,
-) -> Result<Scanner, LogError> {
-    let name = segment_name(header.number);
-    let file = directory.open(&name, Access::Read)?;
-    Ok(Scanner::new(Origin::File(Arc::clone(&file)), header.seed(), header.base))
-}
-
-pub(crate) fn hex(id: &[u8; 16]) -> String {
-    id.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Replays the tail until the log ends.
@@ -368,51 +150,6 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// A segment newer than the tail was being prepared. If it holds more than what is written then, it was
-    /// in use, and the checkpoint is not the one that belongs to it.
-    ///
-    /// With a slot to say which segment is the tail, records that an opening copies are nothing more. Without
-    /// one, a newer segment with events may be the tail with a damaged header.
-    fn refuse_newer_records(&mut self, by_slot: bool) -> Result<(), LogError> {
-        let newer = self.survey.listing.segments.range(self.survey.checkpoint.tail + 1..);
-        let is_harmless =
-            |kind: Kind| if by_slot { kind.begins_segment() } else { kind == Kind::State };
-        for (number, name) in newer {
-            if let Some((offset, kind)) = self.find_record(*number, name, &is_harmless)? {
-                let tail = self.survey.checkpoint.tail;
-                let expected =
-                    format!("no segment in use after segment {tail}, the last one known");
-                let flaw = Flaw::new(expected, format!("a {} record", kind.name()));
-                return Err(self.damage(name.clone(), offset, flaw).into());
-            }
-        }
-        Ok(())
-    }
-
-    fn find_record(
-        &self,
-        number: u64,
-        name: &str,
-        is_harmless: &dyn Fn(Kind) -> bool,
-    ) -> Result<Option<(u64, Kind)>, LogError> {
-        let file = self.directory.open(name, Access::Read)?;
-        let size = self.directory.size(&*file, name)?;
-        let seed = Seed::new(&self.survey.checkpoint.channel_id, number);
-        // Where its records begin in the log may be known to its header only, so any Lsn will do.
-        let mut scanner = Scanner::new(Origin::File(file), seed, Lsn(0)).with_any_lsn();
-        let mut from = PAGE;
-        while let Some((at, header)) = scanner
-            .next_header(from, size)
-            .map_err(|error| self.directory.error(name, "read", error))?
-        {
-            if !is_harmless(header.kind) {
-                return Ok(Some((at, header.kind)));
-            }
-            from = at + ALIGNMENT as u64;
-        }
-        Ok(None)
-    }
-
     /// Replays the newest segment to where its records end, and judges that end.
     fn replay_tail(&mut self, segment: SegmentHeader) -> Result<(), LogError> {
         let name = segment_name(segment.number);
@@ -431,12 +168,19 @@ impl Walk<'_> {
             }
         };
         let end = scanner.lsn_at(offset);
+        let capacity = segment.capacity;
         self.survey.tail = Some(Tail { header: segment, end_offset: offset });
         self.survey.unproven.offset = offset;
         // Closed here, and not opened since: what lies behind is the rest of a recycled file.
         if both_slots_clean(self.survey) {
             self.survey.end = End::Clean;
             return Ok(());
+        }
+        // The file had its whole length, synced, before the first record in it was acknowledged: no crash makes
+        // it shorter, and what was cut off may have held records and the witnesses of their sync.
+        if limit < capacity {
+            let flaw = Flaw::new(format!("a file of {capacity} bytes"), format!("{limit} bytes"));
+            return Err(self.damage(name, limit, flaw).into());
         }
         let directory = self.directory;
         let io = |error| LogError::from(directory.error(&name, "read", error));

@@ -409,15 +409,17 @@ impl Log {
     /// Notes in both slots that the log was closed at its end, which is synced.
     pub(crate) fn close(&self, view: &View<'_>) -> Result<(), StorageError> {
         let mut keeper = lock(&self.keeper);
-        let (_, live) = self.sort_out(view);
+        let (done, live) = self.sort_out(view);
         let (tail, tail_base) = self.tail();
         let state = State { sealed: live, upper: view.upper.clone() };
         let mut checkpoint = self.checkpoint_at(view.lsn, tail, tail_base, state);
         checkpoint.clean = true;
         keeper.closed = true;
         checkpoint.numbers_used = keeper.numbers_used;
-        keeper.slots.write(&mut checkpoint)?;
-        keeper.slots.write(&mut checkpoint)?;
+        if keeper.slots.write(&mut checkpoint)? && keeper.slots.write(&mut checkpoint)? {
+            let released = release(&mut lock(&self.segments), &done, None);
+            self.recycle(&mut keeper, &released)?;
+        }
         Ok(())
     }
 

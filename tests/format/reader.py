@@ -183,7 +183,7 @@ class Slot:
         need(len(data) >= SLOT_HEADER, "a short slot")
         self.clean = data[20] == 1
         self.id = data[24:40]
-        (self.generation, self.epoch, self.tail, self.base, self.lsn, self.watermark, _,
+        (self.generation, self.epoch, self.tail, self.base, self.lsn, self.watermark, self.numbers_used,
          size, state_crc, _, crc) = struct.unpack_from("<7Q4I", data, 40)
         need(crc == zlib.crc32(data[:108]), "the checksum of a slot")
         state = data[SLOT_HEADER:SLOT_HEADER + size]
@@ -271,6 +271,9 @@ class Reader:
         if not valid:
             return self.begin_without_slot()
         slot = valid[-1]
+        newer = self.newest_in_use(slot)
+        if newer:
+            return self.begin_in(newer)
         self.id, self.sealed, self.watermark = slot.id, slot.sealed, slot.watermark
         if not slot.tail:
             self.queue = Queue()
@@ -290,26 +293,37 @@ class Reader:
                 segment = self.open(number)
             except Damage:
                 continue
-            first = segment.record(PAGE, segment.limit)
-            need(first and first.kind == STATE, "no state at the head of a segment")
-            self.id, self.watermark = segment.id, segment.lsn(first.end)
-            self.sealed, queue = decode_state(first.payload)
-            self.queue = Queue.decode(queue)
-            return segment, first.end
+            for newer in (other for other in self.names if other > number):
+                need(not self.holds(segment.id, newer, (STATE,)), "events behind the last header")
+            return self.begin_in(segment)
         raise Damage("no valid slot and no valid segment")
 
-    def refuse_newer(self, last):
-        for number in self.names:
-            if number <= last:
-                continue
-            data = read(os.path.join(self.path, self.names[number]))
-            for offset in range(PAGE, len(data), 8):
-                found = header_at(data, self.id, number, offset, len(data))
-                need(not found or found.kind in (STATE, MOVED), "a newer segment in use")
+    def begin_in(self, segment):
+        """Begins with the state at the head of a segment."""
+        first = segment.record(PAGE, segment.limit)
+        need(first and first.kind == STATE, "no state at the head of a segment")
+        self.id, self.watermark = segment.id, segment.lsn(first.end)
+        self.sealed, queue = decode_state(first.payload)
+        self.queue = Queue.decode(queue)
+        return segment, first.end
+
+    def holds(self, channel, number, harmless):
+        """Whether a segment's file holds records of its own beside the harmless kinds."""
+        data = read(os.path.join(self.path, self.names[number]))
+        found = (header_at(data, channel, number, at, len(data)) for at in range(PAGE, len(data), 8))
+        return any(header.kind not in harmless for header in found if header)
+
+    def newest_in_use(self, slot):
+        for number in sorted((n for n in self.names if n > slot.tail), reverse=True):
+            if self.holds(slot.id, number, (STATE, MOVED)):
+                segment = self.open(number)
+                need(segment.id == slot.id, "a newer segment of another channel")
+                return segment
+            need(number <= slot.numbers_used + 1, "a segment whose number was not set aside")
+        return None
 
     def replay(self):
         segment, at = self.begin()
-        self.refuse_newer(segment.number if segment else 0)
         self.last = segment
         if not segment:
             return "unborn"
@@ -325,6 +339,7 @@ class Reader:
         end = segment.lsn(at)
         if all(slot and slot.clean and slot.lsn == end for slot in self.slots):
             return "clean"
+        need(len(segment.data) >= segment.capacity, "the last segment is shorter than it was made")
         promised = self.watermark
         for offset in range(at, segment.limit, 8):
             found = header_at(segment.data, self.id, segment.number, offset, segment.limit,

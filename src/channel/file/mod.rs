@@ -17,9 +17,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use self::codec::{Events, decode_ack, decode_put_head};
 use self::inner::Inner;
 use self::maintenance::Maintenance;
+pub(crate) use self::queue::Queue;
+pub(crate) use self::ranges::RangeSet;
 pub use self::recovery::Recovery;
+pub(crate) use self::recovery::{lock_channel, open_error, owner_note};
 use super::transaction::Backend;
 use super::{
     Channel, ChannelOptions, ChannelStats, CloseError, Durability, OpenError, PutTransaction,

@@ -88,6 +88,25 @@ impl RangeSet {
         self.run_end(from).max(from)
     }
 
+    /// The parts of `within` that are not in the set, ascending.
+    pub(crate) fn absent(&self, within: Range<u64>) -> Vec<Range<u64>> {
+        let mut parts = Vec::new();
+        let mut from = self.next_absent(within.start);
+        while from < within.end {
+            let next = self.above.range(from..).next().map_or(u64::MAX, |(start, _)| *start);
+            parts.push(from..next.min(within.end));
+            from = self.next_absent(next);
+        }
+        parts
+    }
+
+    /// Adds a range, any part of which may be in the set.
+    pub(crate) fn add(&mut self, range: Range<u64>) {
+        for part in self.absent(range) {
+            self.insert(part);
+        }
+    }
+
     /// The end of the range that holds `sequence`, or 0.
     fn run_end(&self, sequence: u64) -> u64 {
         match self.above.range(..=sequence).next_back() {
@@ -138,6 +157,9 @@ mod tests {
                 let absent = (from..).find(|s| !model.contains(s)).expect("the model is finite");
                 prop_assert_eq!(set.next_absent(from), absent);
                 for end in from..70 {
+                    let gaps: Vec<u64> = set.absent(from..end).into_iter().flatten().collect();
+                    let wanted: Vec<u64> = (from..end).filter(|s| !model.contains(s)).collect();
+                    prop_assert_eq!(gaps, wanted);
                     let all = (from..end).all(|sequence| model.contains(&sequence));
                     prop_assert_eq!(set.contains_all(from..end), all);
                 }

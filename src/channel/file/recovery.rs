@@ -26,9 +26,9 @@ pub struct Recovery {
     pub replayed_bytes: u64,
 }
 
-/// Bytes an ack record may need beside the ranges of one transaction: its header, cursors, and ranges of
-/// lazy acks that go with it. A commit with more cursors than that may be refused while the disk is full.
-const ACK_OVERHEAD: u64 = 64 << 10;
+/// Bytes an ack record may need beside the ranges of one transaction: its header, cursors, and ranges of lazy acks
+/// that go with it. A commit with more cursors than that may be refused while the disk is full.
+const ACK_OVERHEAD: u64 = 32 << 10;
 
 /// How often, and how far apart, the lock is tried: who only looks at a channel holds it for a moment.
 const LOCK_TRIES: u32 = 10;
@@ -61,7 +61,7 @@ fn pause() {
 }
 
 /// What the lock's holder wrote into it.
-fn owner_note(storage: &dyn Storage) -> Option<String> {
+pub(crate) fn owner_note(storage: &dyn Storage) -> Option<String> {
     let file = storage.open(LOCK, Access::Read).ok()?;
     let mut note = [0; 64];
     let count = read_full_at(&*file, &mut note, 0).ok()?;

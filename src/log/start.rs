@@ -1,0 +1,311 @@
+//! Where a log's replay begins: at the newest checkpoint that belongs to the newest segment in use. Nothing is
+//! written.
+
+use std::sync::Arc;
+
+use super::checkpoint::{Checkpoint, SLOTS, State};
+use super::directory::{Directory, Listing};
+use super::error::{Damage, LogError};
+use super::lsn::Lsn;
+use super::record::{ALIGNMENT, Flaw, Kind, Seed};
+use super::scan::{Origin, ScanError, Scanner};
+use super::segment::{HeaderFlaw, PAGE, SegmentHeader, segment_name};
+use crate::storage::{Access, File, read_full_at};
+
+/// The state of a checkpoint slot.
+#[derive(Debug, Clone)]
+pub(crate) enum Slot {
+    Absent,
+    Valid(Checkpoint),
+    Invalid(Flaw),
+}
+
+/// Where to begin.
+pub(crate) struct Start {
+    pub(crate) slots: [Slot; 2],
+    /// A slot's, or one made of the tail's first record.
+    pub(crate) checkpoint: Checkpoint,
+    /// The segment that was being written; `None` when a new log has none yet.
+    pub(crate) tail: Option<SegmentHeader>,
+}
+
+/// Finds where to begin.
+pub(crate) fn find_start(directory: &Directory, listing: &Listing) -> Result<Start, LogError> {
+    let slots = [read_slot(directory, SLOTS[0])?, read_slot(directory, SLOTS[1])?];
+    let Some(checkpoint) = best_slot(&slots)? else {
+        refuse_a_lost_beginning(&slots, listing)?;
+        let header = newest_segment(directory, listing)?;
+        let checkpoint = first_state(directory, &header)?;
+        return Ok(Start { slots, checkpoint, tail: Some(header) });
+    };
+    if let Some(header) = newest_in_use(directory, listing, &checkpoint)? {
+        // Both slots name a segment before anything in it is acknowledged, so the slot is not the newest any
+        // more, by whatever means. The segment explains itself.
+        let checkpoint = first_state(directory, &header)?;
+        return Ok(Start { slots, checkpoint, tail: Some(header) });
+    }
+    let tail = named_tail(directory, listing, &checkpoint)?;
+    Ok(Start { slots, checkpoint, tail })
+}
+
+/// Both slots are there, neither is valid, and there is no segment: this was a channel. A first opening that was
+/// cut off leaves the first slot at most, since the second is made when the first is synced.
+fn refuse_a_lost_beginning(slots: &[Slot; 2], listing: &Listing) -> Result<(), LogError> {
+    match slots {
+        [Slot::Invalid(flaw), Slot::Invalid(_)] if listing.segments.is_empty() => {
+            let (file, flaw) = (SLOTS[0].to_string(), flaw.clone());
+            Err(Damage { file, offset: 0, flaw, sequences: None }.into())
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn read_slot(directory: &Directory, name: &str) -> Result<Slot, LogError> {
+    let Some(file) = directory.open_if_there(name, Access::Read)? else {
+        return Ok(Slot::Absent);
+    };
+    let bytes = read_whole(directory, &*file, name)?;
+    match Checkpoint::decode(&bytes) {
+        Ok(checkpoint) => Ok(Slot::Valid(checkpoint)),
+        Err(HeaderFlaw::Invalid(flaw)) => Ok(Slot::Invalid(flaw)),
+        Err(HeaderFlaw::Unsupported(reason)) => {
+            Err(LogError::Unsupported { file: name.to_string(), reason })
+        }
+    }
+}
+
+/// A slot's file is as large as the state once was, twice over; its size comes from the file system.
+pub(crate) fn read_whole(
+    directory: &Directory,
+    file: &dyn File,
+    name: &str,
+) -> Result<Vec<u8>, LogError> {
+    let size = directory.size(file, name)?;
+    let mut bytes = Vec::new();
+    let too_large = || {
+        let kind = std::io::ErrorKind::OutOfMemory;
+        LogError::Storage(directory.error(name, "hold in memory", kind.into()))
+    };
+    let size = usize::try_from(size).map_err(|_| too_large())?;
+    bytes.try_reserve_exact(size).map_err(|_| too_large())?;
+    bytes.resize(size, 0);
+    let count =
+        read_full_at(file, &mut bytes, 0).map_err(|error| directory.error(name, "read", error))?;
+    bytes.truncate(count);
+    Ok(bytes)
+}
+
+/// The valid slot with the highest generation. Two that contradict each other are not chosen between.
+fn best_slot(slots: &[Slot; 2]) -> Result<Option<Checkpoint>, LogError> {
+    let (a, b) = match (&slots[0], &slots[1]) {
+        (Slot::Valid(a), Slot::Valid(b)) => (a, b),
+        (Slot::Valid(only), _) | (_, Slot::Valid(only)) => return Ok(Some(only.clone())),
+        _ => return Ok(None),
+    };
+    let conflict = |expected: String, found: String| {
+        let flaw = Flaw::new(expected, found);
+        Damage { file: SLOTS[1].to_string(), offset: 0, flaw, sequences: None }
+    };
+    if a.channel_id != b.channel_id {
+        let expected = format!("channel {}, as {} says", hex(&a.channel_id), SLOTS[0]);
+        return Err(conflict(expected, format!("channel {}", hex(&b.channel_id))).into());
+    }
+    if a.generation == b.generation && a != b {
+        let expected = format!("another generation than {}", SLOTS[0]);
+        return Err(conflict(expected, format!("generation {} in both", a.generation)).into());
+    }
+    Ok(Some(if a.generation >= b.generation { a.clone() } else { b.clone() }))
+}
+
+/// The header of the segment a checkpoint names as the tail: it must be there, whole, and the right one.
+fn named_tail(
+    directory: &Directory,
+    listing: &Listing,
+    checkpoint: &Checkpoint,
+) -> Result<Option<SegmentHeader>, LogError> {
+    let number = checkpoint.tail;
+    if number == 0 {
+        return Ok(None);
+    }
+    let file = segment_name(number);
+    let damage = |flaw: Flaw| Damage { file: file.clone(), offset: 0, flaw, sequences: None };
+    let page = match listing.segments.get(&number) {
+        Some(name) => read_page(directory, name)?,
+        None => return Err(damage(Flaw::new("the tail segment", "no such file")).into()),
+    };
+    let header = decode_page(&page, &file)?.map_err(&damage)?;
+    check_identity(&header, number, &checkpoint.channel_id).map_err(&damage)?;
+    if header.base != checkpoint.tail_base {
+        let expected = format!("records from Lsn {} on", checkpoint.tail_base);
+        return Err(damage(Flaw::new(expected, format!("from Lsn {}", header.base))).into());
+    }
+    Ok(Some(header))
+}
+
+fn check_identity(header: &SegmentHeader, number: u64, channel: &[u8; 16]) -> Result<(), Flaw> {
+    if header.channel_id != *channel {
+        let found = format!("a segment of channel {}", hex(&header.channel_id));
+        return Err(Flaw::new(format!("a segment of channel {}", hex(channel)), found));
+    }
+    if header.number != number {
+        return Err(Flaw::new(format!("segment {number}"), format!("segment {}", header.number)));
+    }
+    Ok(())
+}
+
+/// Both slots are gone: the newest segment with a valid header counts. A newer file without one was being
+/// prepared, or it is the tail with a damaged header: then it holds events.
+fn newest_segment(directory: &Directory, listing: &Listing) -> Result<SegmentHeader, LogError> {
+    let mut first_flaw = None;
+    for (number, name) in listing.segments.iter().rev() {
+        let flaw = match decode_page(&read_page(directory, name)?, name)? {
+            Ok(header) if header.number == *number => {
+                let newer = listing.segments.range(number + 1..);
+                let is_harmless = |kind: Kind| kind == Kind::State;
+                for (number, name) in newer {
+                    let channel_id = &header.channel_id;
+                    refuse_records(directory, channel_id, *number, name, &is_harmless)?;
+                }
+                return Ok(header);
+            }
+            Ok(header) => {
+                Flaw::new(format!("segment {number}"), format!("segment {}", header.number))
+            }
+            Err(flaw) => flaw,
+        };
+        first_flaw.get_or_insert((name.clone(), flaw));
+    }
+    match first_flaw {
+        Some((file, flaw)) => Err(Damage { file, offset: 0, flaw, sequences: None }.into()),
+        None => Err(LogError::Absent(match listing.foreign.first() {
+            Some(name) => format!("it holds other files (\"{name}\") and no channel"),
+            None => "it is empty".to_string(),
+        })),
+    }
+}
+
+/// The newest segment behind the checkpoint's tail that was in use. Others there were being prepared: they hold at
+/// most the records that are written then.
+fn newest_in_use(
+    directory: &Directory,
+    listing: &Listing,
+    checkpoint: &Checkpoint,
+) -> Result<Option<SegmentHeader>, LogError> {
+    for (number, name) in listing.segments.range(checkpoint.tail + 1..).rev() {
+        let found =
+            refuse_records(directory, &checkpoint.channel_id, *number, name, &Kind::begins_segment);
+        match decode_page(&read_page(directory, name)?, name)? {
+            Ok(header) if header.channel_id != checkpoint.channel_id => {
+                check_identity(&header, *number, &checkpoint.channel_id).map_err(|flaw| {
+                    Damage { file: name.clone(), offset: 0, flaw, sequences: None }
+                })?;
+            }
+            Ok(header) if header.number == *number && found.is_err() => return Ok(Some(header)),
+            _ => found?,
+        }
+        // An opening sets one number aside, and a new segment takes the next.
+        if *number > checkpoint.numbers_used + 1 {
+            let expected = format!("no segment above {}", checkpoint.numbers_used + 1);
+            let flaw = Flaw::new(expected, format!("segment {number}"));
+            return Err(Damage { file: name.clone(), offset: 0, flaw, sequences: None }.into());
+        }
+    }
+    Ok(None)
+}
+
+/// Fails when the file of segment `number`, whose header may be of no use, holds records of its own that are not
+/// harmless.
+fn refuse_records(
+    directory: &Directory,
+    channel_id: &[u8; 16],
+    number: u64,
+    name: &str,
+    is_harmless: &dyn Fn(Kind) -> bool,
+) -> Result<(), LogError> {
+    let file = directory.open(name, Access::Read)?;
+    let size = directory.size(&*file, name)?;
+    let seed = Seed::new(channel_id, number);
+    // Where its records begin in the log may be known to its header only, so any Lsn will do.
+    let mut scanner = Scanner::new(Origin::File(file), seed, Lsn(0)).with_any_lsn();
+    let mut from = PAGE;
+    while let Some((offset, header)) =
+        scanner.next_header(from, size).map_err(|error| directory.error(name, "read", error))?
+    {
+        if !is_harmless(header.kind) {
+            let expected = "no records in use in a segment that no checkpoint names";
+            let flaw = Flaw::new(expected, format!("a {} record", header.kind.name()));
+            let sequences = Some(header.sequence..u64::MAX);
+            return Err(Damage { file: name.to_string(), offset, flaw, sequences }.into());
+        }
+        from = offset + ALIGNMENT as u64;
+    }
+    Ok(())
+}
+
+/// The checkpoint that the first record of a segment stands for.
+fn first_state(directory: &Directory, header: &SegmentHeader) -> Result<Checkpoint, LogError> {
+    let name = segment_name(header.number);
+    let mut scanner = open_scanner(directory, header)?;
+    let damage = |flaw: Flaw| Damage { file: name.clone(), offset: PAGE, flaw, sequences: None };
+    let file = directory.open(&name, Access::Read)?;
+    let limit = directory.size(&*file, &name)?.max(PAGE);
+    let found = match scanner.record_at(PAGE, limit) {
+        Ok(found) if found.header.kind == Kind::State => found,
+        Ok(found) => {
+            let flaw =
+                Flaw::new("a state record", format!("a {} record", found.header.kind.name()));
+            return Err(damage(flaw).into());
+        }
+        Err(ScanError::Invalid(flaw)) => return Err(damage(flaw).into()),
+        Err(ScanError::Io(error)) => return Err(directory.error(&name, "read", error).into()),
+    };
+    let state = State::decode(&found.payload)
+        .ok_or_else(|| damage(Flaw::new("a well-formed state", "another encoding")))?;
+    Ok(Checkpoint {
+        channel_id: header.channel_id,
+        // Neither slot is valid, so the count begins anew without contradicting one.
+        generation: 0,
+        epoch: header.epoch,
+        clean: false,
+        tail: header.number,
+        tail_base: header.base,
+        numbers_used: header.number,
+        lsn: found.header.end(),
+        watermark: found.header.end(),
+        state,
+    })
+}
+
+pub(crate) fn read_page(directory: &Directory, name: &str) -> Result<Vec<u8>, LogError> {
+    let file = directory.open(name, Access::Read)?;
+    let mut page = vec![0; PAGE as usize];
+    let count =
+        read_full_at(&*file, &mut page, 0).map_err(|error| directory.error(name, "read", error))?;
+    page.truncate(count);
+    Ok(page)
+}
+
+/// The header in a page, or why there is none; an unknown version is an error of its own.
+fn decode_page(page: &[u8], name: &str) -> Result<Result<SegmentHeader, Flaw>, LogError> {
+    match SegmentHeader::decode(page) {
+        Ok(header) => Ok(Ok(header)),
+        Err(HeaderFlaw::Invalid(flaw)) => Ok(Err(flaw)),
+        Err(HeaderFlaw::Unsupported(reason)) => {
+            Err(LogError::Unsupported { file: name.to_string(), reason })
+        }
+    }
+}
+
+/// A scanner of the segment with this header.
+pub(crate) fn open_scanner(
+    directory: &Directory,
+    header: &SegmentHeader,
+) -> Result<Scanner, LogError> {
+    let name = segment_name(header.number);
+    let file = directory.open(&name, Access::Read)?;
+    Ok(Scanner::new(Origin::File(Arc::clone(&file)), header.seed(), header.base))
+}
+
+pub(crate) fn hex(id: &[u8; 16]) -> String {
+    id.iter().map(|byte| format!("{byte:02x}")).collect()
+}
