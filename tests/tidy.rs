@@ -19,8 +19,6 @@ use rust_text::{code_of, crate_paths, functions, line_of, test_items, tree, word
 
 const FUNCTION_LINES_MAX: usize = 70;
 const FILE_LINES_MAX: usize = 500;
-/// Files that are longer, with the lines they may have until they are parted. To be emptied, never to grow.
-const FILES_TO_PART: [(&str, usize); 1] = [("src/log/survey.rs", 600)];
 const LINE_COLUMNS_MAX: usize = 110;
 /// How often something may stand in a thousand lines of product code.
 const CFG_PER_1K: f64 = 4.0;
@@ -202,11 +200,8 @@ fn files_hold_one_idea() {
     );
     let mut findings = Vec::new();
     for (lines, path) in &sizes {
-        let debt = FILES_TO_PART.iter().find(|(known, _)| known == path).map(|(_, most)| *most);
-        if *lines > debt.unwrap_or(FILE_LINES_MAX) {
+        if *lines > FILE_LINES_MAX {
             findings.push(format!("{path}: {lines} lines"));
-        } else if debt.is_some() && *lines <= FILE_LINES_MAX {
-            findings.push(format!("{path}: short enough now, so it must leave FILES_TO_PART"));
         }
     }
     none(&format!("files have at most {FILE_LINES_MAX} lines of product code"), &findings);

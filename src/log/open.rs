@@ -1,11 +1,13 @@
 //! Making a surveyed log ready to be written.
 //!
-//! Every opening first writes a slot: it takes the next epoch, says that the end is no clean one any more, and
-//! sets the number of the next segment aside, so that no number is used twice even if this opening fails.
+//! Every opening first writes a slot: it takes the next epoch, says that the end is no clean one any more,
+//! and sets the number of the next segment aside, so that no number is used twice even if this opening
+//! fails.
 //!
-//! After a clean stop writing then goes on where it ended. After any other stop nothing is ever appended behind
-//! the old end: what lies there may be a part of a lost write, which a new record of the right length would
-//! bring back to life. A new segment begins, with the unproven end of the old one carried over ([`Moving`]).
+//! After a clean stop writing then goes on where it ended. After any other stop nothing is ever appended
+//! behind the old end: what lies there may be a part of a lost write, which a new record of the right
+//! length would bring back to life. A new segment begins, with the unproven end of the old one carried over
+//! ([`Moving`]).
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -118,8 +120,8 @@ impl Log {
         }
     }
 
-    /// The first segment of a new log. Its identity is durable already, in the slot that [`Log::open`] wrote, so
-    /// a segment without a readable header is never taken for the start of a new log.
+    /// The first segment of a new log. Its identity is durable already, in the slot that [`Log::open`]
+    /// wrote, so a segment without a readable header is never taken for the start of a new log.
     fn begin_first(self, view: &View<'_>) -> Result<Option<Log>, LogError> {
         let request =
             NewSegment { base: Lsn(0), first_sequence: 0, needed: 0, for_puts: false, moved: None };
@@ -145,9 +147,9 @@ impl Log {
 
     /// Ends the old tail where the proof of its records ends, and begins a new segment with the rest.
     ///
-    /// On a disk too full for the copy the rest is written again in place, which needs no room: the one case in
-    /// which a loss of power can tear records that may have been acknowledged. The alternative is a channel that
-    /// does not open.
+    /// On a disk too full for the copy the rest is written again in place, which needs no room: the one
+    /// case in which a loss of power can tear records that may have been acknowledged. The alternative is a
+    /// channel that does not open.
     fn supersede(
         self,
         survey: &Survey,

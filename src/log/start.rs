@@ -1,5 +1,5 @@
-//! Where a log's replay begins: at the newest checkpoint that belongs to the newest segment in use. Nothing is
-//! written.
+//! Where a log's replay begins: at the newest checkpoint that belongs to the newest segment in use. Nothing
+//! is written.
 
 use std::sync::Arc;
 
@@ -48,8 +48,8 @@ pub(crate) fn find_start(directory: &Directory, listing: &Listing) -> Result<Sta
     Ok(Start { slots, checkpoint, tail })
 }
 
-/// Both slots are there, neither is valid, and there is no segment: this was a channel. A first opening that was
-/// cut off leaves the first slot at most, since the second is made when the first is synced.
+/// Both slots are there, neither is valid, and there is no segment: this was a channel. A first opening
+/// that was cut off leaves the first slot at most, since the second is made when the first is synced.
 fn refuse_a_lost_beginning(slots: &[Slot; 2], listing: &Listing) -> Result<(), LogError> {
     match slots {
         [Slot::Invalid(flaw), Slot::Invalid(_)] if listing.segments.is_empty() => {
@@ -184,8 +184,8 @@ fn newest_segment(directory: &Directory, listing: &Listing) -> Result<SegmentHea
     }
 }
 
-/// The newest segment behind the checkpoint's tail that was in use. Others there were being prepared: they hold at
-/// most the records that are written then.
+/// The newest segment behind the checkpoint's tail that was in use. Others there were being prepared: they
+/// hold at most the records that are written then.
 fn newest_in_use(
     directory: &Directory,
     listing: &Listing,
@@ -213,8 +213,8 @@ fn newest_in_use(
     Ok(None)
 }
 
-/// Fails when the file of segment `number`, whose header may be of no use, holds records of its own that are not
-/// harmless.
+/// Fails when the file of segment `number`, whose header may be of no use, holds records of its own that
+/// are not harmless.
 fn refuse_records(
     directory: &Directory,
     channel_id: &[u8; 16],

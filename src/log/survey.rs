@@ -176,8 +176,8 @@ impl Walk<'_> {
             self.survey.end = End::Clean;
             return Ok(());
         }
-        // The file had its whole length, synced, before the first record in it was acknowledged: no crash makes
-        // it shorter, and what was cut off may have held records and the witnesses of their sync.
+        // The file had its whole length, synced, before the first record in it was acknowledged: no crash
+        // makes it shorter, and what was cut off may have held records and the witnesses of their sync.
         if limit < capacity {
             let flaw = Flaw::new(format!("a file of {capacity} bytes"), format!("{limit} bytes"));
             return Err(self.damage(name, limit, flaw).into());

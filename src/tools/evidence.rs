@@ -1,5 +1,5 @@
-//! What a directory's files say of the channel, however damaged: slots, header pages, the newest intact state.
-//! A witness that is broken is noted and the next one asked.
+//! What a directory's files say of the channel, however damaged: slots, header pages, the newest intact
+//! state. A witness that is broken is noted and the next one asked.
 
 use std::collections::BTreeMap;
 
@@ -111,8 +111,10 @@ impl Evidence {
 
     /// Whether a slot is intact: it names the last segment.
     pub(super) fn has_slot(&self) -> bool {
-        let is_ours = |slot: &SlotFound| matches!(slot, SlotFound::Valid(found) if found.channel_id == self.channel_id);
-        self.slots.iter().any(is_ours)
+        self.slots.iter().any(|slot| match slot {
+            SlotFound::Valid(found) => found.channel_id == self.channel_id,
+            _ => false,
+        })
     }
 
     pub(super) fn sealed_entry(&self, number: u64) -> Option<&Sealed> {

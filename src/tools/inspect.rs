@@ -102,7 +102,8 @@ pub fn inspect_on(storage: Arc<dyn Storage>) -> Result<Inspection, OpenError> {
             Err(error) => last = Some(error),
         }
         if !in_use && !is_in_use(&directory)? {
-            // An owner may have gone in between; alone with the files, the second look is the one that counts.
+            // An owner may have gone in between; alone with the files, the second look is the one that
+            // counts.
             failures_alone += 1;
             if failures_alone == 2 {
                 break;
@@ -124,8 +125,8 @@ pub fn inspect_on(storage: Arc<dyn Storage>) -> Result<Inspection, OpenError> {
     })
 }
 
-/// One survey; `None` when an owner went on to another segment meanwhile. Then the old one may have been recycled
-/// while it was read, and its records seem to end early.
+/// One survey; `None` when an owner went on to another segment meanwhile. Then the old one may have been
+/// recycled while it was read, and its records seem to end early.
 fn look(directory: &Directory) -> Result<Option<Seen>, LogError> {
     let mut queue = Queue::default();
     let survey = survey(directory, &mut queue)?;

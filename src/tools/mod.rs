@@ -1,8 +1,9 @@
 //! Looking at a channel from outside, and saving what can be saved of a damaged one.
 //!
 //! [`inspect`] says what a channel holds, beside a running owner too. [`verify`] reads every byte that counts
-//! and lists all damage. [`salvage`] moves everything intact into a new channel and says exactly what is lost.
-//! [`dump`] tells the records of the log one by one. None of them writes a byte into the channel it looks at.
+//! and lists all damage. [`salvage`] moves everything intact into a new channel and says exactly what is
+//! lost. [`dump`] tells the records of the log one by one. None of them writes a byte into the channel it
+//! looks at.
 //!
 //! ```
 //! use flumen::{Channel, ChannelOptions, Event, FileChannel, tools};

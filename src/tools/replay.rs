@@ -23,7 +23,8 @@ pub(super) struct Replayed {
     pub(super) next_sequence: u64,
     /// Everything below was synced.
     pub(super) promise: Lsn,
-    /// No slot names the last segment and the log read does not end with a close: newer segments may be missing.
+    /// No slot names the last segment and the log read does not end with a close: newer segments may be
+    /// missing.
     pub(super) is_end_unknown: bool,
     /// Where acks may have been lost, until the next intact record says which events they can concern.
     pending: Option<Lsn>,

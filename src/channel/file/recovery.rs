@@ -26,8 +26,8 @@ pub struct Recovery {
     pub replayed_bytes: u64,
 }
 
-/// Bytes an ack record may need beside the ranges of one transaction: its header, cursors, and ranges of lazy acks
-/// that go with it. A commit with more cursors than that may be refused while the disk is full.
+/// Bytes an ack record may need beside the ranges of one transaction: its header, cursors, and ranges of
+/// lazy acks that go with it. A commit with more cursors than that may be refused while the disk is full.
 const ACK_OVERHEAD: u64 = 32 << 10;
 
 /// How often, and how far apart, the lock is tried: who only looks at a channel holds it for a moment.
