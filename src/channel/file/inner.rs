@@ -80,16 +80,18 @@ impl Inner {
 
     /// Hands the waiting lazy acks to the next group, with those that a full disk refused before.
     fn send_lazy(&self) {
-        let acks = {
-            let mut lazy = lock(&self.lazy);
-            lazy.merge(std::mem::take(&mut *lock(&self.core().refused)));
-            if lazy.transactions == 0 {
-                return;
-            }
-            std::mem::take(&mut *lazy)
-        };
+        // Held until the acks are in the queue of commits: a close, or a commit that sets the same cursor, must not
+        // get in between.
+        let mut lazy = lock(&self.lazy);
+        let mut acks = std::mem::take(&mut *lock(&self.core().refused));
+        acks.merge(std::mem::take(&mut *lazy));
+        if acks.transactions == 0 {
+            return;
+        }
         let entry = Entry::lazy_ack(acks, self.lazy_needs_sync());
-        if let Err(rejected) = self.commit.submit(entry) {
+        let submitted = self.commit.submit(entry);
+        drop(lazy);
+        if let Err(rejected) = submitted {
             self.note(&rejected.error);
         }
     }
