@@ -286,9 +286,12 @@ impl Inner {
         self.room.release(events, size);
         if many {
             self.send_lazy();
-            self.commit.push().map_err(|ended| match ended {
-                Ended::Stopped(stopped) => CommitError::Stopped(stopped),
-                Ended::Closed => CommitError::Closed(Vec::new()),
+            self.commit.push().map_err(|ended| {
+                self.note(&ended);
+                match ended {
+                    Ended::Stopped(stopped) => CommitError::Stopped(stopped),
+                    Ended::Closed => CommitError::Closed(Vec::new()),
+                }
             })?;
         }
         Ok(())
