@@ -192,22 +192,15 @@ impl Backend for Inner {
 
     fn commit_put(&self, batch: PutBatch) -> Result<(), CommitError> {
         self.send_lazy();
-        let sync = self.options.durability == Durability::Sync;
-        let refusal = Arc::new(NoRoom::default());
-        let result = self.commit.commit(Entry::put(batch, sync, &refusal));
-        if let Err(rejected) = result {
-            self.note(&rejected.error);
-            return Err(match rejected.error {
-                Ended::Stopped(stopped) => CommitError::Stopped(stopped),
-                Ended::Closed => {
-                    let events = rejected.entry.map(Entry::into_events).unwrap_or_default();
-                    CommitError::Closed(events)
-                }
-            });
-        }
-        match refusal.take() {
-            None => Ok(()),
-            Some(effect) => Err(self.refused(effect)),
+        let Some(effect) = self.try_put(batch)? else { return Ok(()) };
+        // The segment that the reader has open is never recycled, though nothing in it may be wanted any more; on a
+        // small disk it can be all the room there is.
+        match effect {
+            Effect::Put { events, size, cursors } if lock(&self.delivery).let_go() => {
+                let again = self.try_put(PutBatch { events, size, cursors })?;
+                again.map_or(Ok(()), |effect| Err(self.refused(effect)))
+            }
+            effect => Err(self.refused(effect)),
         }
     }
 
@@ -264,6 +257,24 @@ impl Backend for Inner {
 }
 
 impl Inner {
+    /// Commits a put; what it held comes back when the disk has no room for it.
+    fn try_put(&self, batch: PutBatch) -> Result<Option<Effect>, CommitError> {
+        let sync = self.options.durability == Durability::Sync;
+        let refusal = Arc::new(NoRoom::default());
+        let result = self.commit.commit(Entry::put(batch, sync, &refusal));
+        if let Err(rejected) = result {
+            self.note(&rejected.error);
+            return Err(match rejected.error {
+                Ended::Stopped(stopped) => CommitError::Stopped(stopped),
+                Ended::Closed => {
+                    let events = rejected.entry.map(Entry::into_events).unwrap_or_default();
+                    CommitError::Closed(events)
+                }
+            });
+        }
+        Ok(refusal.take())
+    }
+
     fn commit_lazily(&self, acks: Acks, batch: TakeBatch) -> Result<(), CommitError> {
         let (events, size) = (acks.events, acks.size);
         let many = {
