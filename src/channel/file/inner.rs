@@ -84,16 +84,28 @@ impl Inner {
         // get in between.
         let mut lazy = lock(&self.lazy);
         let mut acks = std::mem::take(&mut *lock(&self.core().refused));
-        acks.merge(std::mem::take(&mut *lazy));
+        let fresh = std::mem::take(&mut *lazy);
+        // What was refused may be too large, for its cursors, to get through before there is room; so it goes by
+        // itself, and those that make room behind it. Of one cursor the later value must come last.
+        let is_apart = acks.cursors.keys().all(|name| !fresh.cursors.contains_key(name));
+        let submitted = if is_apart {
+            self.submit_lazy(acks).and_then(|()| self.submit_lazy(fresh))
+        } else {
+            acks.merge(fresh);
+            self.submit_lazy(acks)
+        };
+        drop(lazy);
+        if let Err(ended) = submitted {
+            self.note(&ended);
+        }
+    }
+
+    fn submit_lazy(&self, acks: Acks) -> Result<(), Ended> {
         if acks.transactions == 0 {
-            return;
+            return Ok(());
         }
         let entry = Entry::lazy_ack(acks, self.lazy_needs_sync());
-        let submitted = self.commit.submit(entry);
-        drop(lazy);
-        if let Err(rejected) = submitted {
-            self.note(&rejected.error);
-        }
+        self.commit.submit(entry).map_err(|rejected| rejected.error)
     }
 
     /// Under lazy puts a lazy ack is not worth a sync of its own.
