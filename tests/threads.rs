@@ -2,6 +2,7 @@
 //! both sides, small segments that are recycled all the time, and checkpoints in between. Bounded by a number of
 //! operations; nobody sleeps but in [`Channel::wait`].
 
+#![allow(clippy::disallowed_types, reason = "the ban is for the engine, whose locks loom replaces")]
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
