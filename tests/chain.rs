@@ -35,10 +35,11 @@ fn take(channel: &FileChannel, dice: &mut Dice, queue: &mut Vec<String>) {
     let (mut first, mut rest) = (channel.begin_take(), channel.begin_take());
     let skip = dice.below(2) as usize;
     let mut taken = 0;
-    for index in 0..dice.below(6) as usize {
-        let transaction = if index < skip { &mut first } else { &mut rest };
+    let limit = dice.below(6) as usize;
+    while taken < limit {
+        let transaction = if taken < skip { &mut first } else { &mut rest };
         let Some(event) = transaction.take().expect("readable") else { break };
-        assert_eq!(&*event.body, queue[index].as_bytes(), "I3");
+        assert_eq!(&*event.body, queue[taken].as_bytes(), "I3");
         taken += 1;
     }
     if dice.below(4) > 0 {
