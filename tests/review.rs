@@ -275,7 +275,6 @@ fn fill(channel: &FileChannel) -> usize {
 
 /// A close that has no room for the lazy acks says `Ok`, and the takes come again, with no crash and after a clean close.
 #[test]
-#[ignore = "not fixed: what such a close is to say is to be decided"]
 fn i5_a_close_that_cannot_write_the_lazy_acks_says_so() {
     let disk = SimDisk::new(1);
     disk.set_capacity(Some(1 << 20));

@@ -134,8 +134,13 @@ fn open(configs: &[ChannelConfig]) -> Result<Channels, AgentError> {
 fn close(channels: &Channels) -> Result<(), AgentError> {
     let mut result = Ok(());
     for (name, channel) in channels {
-        if let Err(CloseError::Stopped(error)) = channel.close() {
-            result = result.and(Err(AgentError::ChannelStopped { channel: name.clone(), error }));
+        match channel.close() {
+            Err(CloseError::Stopped(error)) => {
+                let channel = name.clone();
+                result = result.and(Err(AgentError::ChannelStopped { channel, error }));
+            }
+            Err(error) => tracing::warn!(channel = %name, "{error}"),
+            Ok(()) => {}
         }
     }
     result

@@ -326,6 +326,12 @@ pub enum CloseError {
     Stopped(Stopped),
     /// The channel was closed before.
     Closed,
+    /// The channel is closed, but the disk has no room to note that these events were taken by lazy commits:
+    /// they will be delivered again.
+    NoSpace {
+        /// How many.
+        events: u64,
+    },
 }
 
 impl fmt::Display for CloseError {
@@ -333,6 +339,11 @@ impl fmt::Display for CloseError {
         match self {
             CloseError::Stopped(stopped) => write!(f, "{stopped}"),
             CloseError::Closed => write!(f, "the channel is closed"),
+            CloseError::NoSpace { events } => write!(
+                f,
+                "the disk has no room for the acks of {events} events taken by lazy commits; \
+                 they will be delivered again"
+            ),
         }
     }
 }
@@ -341,7 +352,7 @@ impl std::error::Error for CloseError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             CloseError::Stopped(stopped) => Some(stopped),
-            CloseError::Closed => None,
+            CloseError::Closed | CloseError::NoSpace { .. } => None,
         }
     }
 }

@@ -8,7 +8,9 @@
 
 use super::lsn::Lsn;
 use super::record::{Flaw, u32_at, u64_at};
-use super::segment::{HeaderFlaw, STATED_MAX, VERSION, check_crc, check_numbers, check_preamble};
+use super::segment::{
+    HeaderFlaw, STATED_MAX, VERSION, check_crc, check_features, check_numbers, check_preamble,
+};
 use super::varint;
 
 const MAGIC: &[u8; 8] = b"FLUMENCP";
@@ -165,6 +167,7 @@ impl Checkpoint {
         }
         let crc = crc32fast::hash(&bytes[..108]);
         check_crc(crc, u32_at(bytes, 108), "a checkpoint header")?;
+        check_features(bytes)?;
         let size = u32_at(bytes, 96) as usize;
         let Some(state) = bytes[HEADER_SIZE..].get(..size) else {
             let found = format!("{} bytes", bytes.len() - HEADER_SIZE);

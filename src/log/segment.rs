@@ -15,11 +15,13 @@ const MAGIC: &[u8; 8] = b"FLUMENSG";
 /// The version of the format of segments and checkpoints.
 pub(crate) const VERSION: u32 = 1;
 
+/// Versions that may come; a higher number is no version.
+const VERSION_MAX: u32 = 1000;
 /// No log comes near it, and one more can be added without care.
 const NUMBER_MAX: u64 = u64::MAX / 2;
 
-/// The highest number, position or sequence that a header, a slot or a state may state. No log comes near it, and
-/// sums of a few such need no care. More is what a faulty or a hostile program wrote.
+/// The highest number, position or sequence that a header, a slot or a state may state. No log comes near
+/// it, and sums of a few such need no care. More is what a faulty or a hostile program wrote.
 pub(crate) const STATED_MAX: u64 = u64::MAX / 8;
 
 const CRC_AT: usize = PAGE as usize - 4;
@@ -77,6 +79,7 @@ impl SegmentHeader {
         }
         let crc = crc32fast::hash(&page[..CRC_AT]);
         check_crc(crc, u32_at(page, CRC_AT), "a segment header")?;
+        check_features(page)?;
         let mut channel_id = [0; 16];
         channel_id.copy_from_slice(&page[24..40]);
         let number = |index: usize| u64_at(page, 40 + index * 8);
@@ -92,7 +95,7 @@ impl SegmentHeader {
     }
 }
 
-/// Checks magic, version and features, in this order and before any checksum: a later version may keep its
+/// Checks magic and version, in this order and before any checksum: a later version may keep its
 /// checksum elsewhere, and must still be told from damage.
 pub(crate) fn check_preamble(bytes: &[u8], magic: &[u8; 8], what: &str) -> Result<(), HeaderFlaw> {
     if bytes.len() < 20 || bytes[..8] != magic[..] {
@@ -106,11 +109,18 @@ pub(crate) fn check_preamble(bytes: &[u8], magic: &[u8; 8], what: &str) -> Resul
         return Err(HeaderFlaw::Invalid(Flaw::new(expected, found)));
     }
     let version = u32_at(bytes, 8);
-    if version != VERSION {
-        return Err(HeaderFlaw::Unsupported(format!(
-            "format version {version}, known is {VERSION}"
-        )));
+    let known = format!("format version {version}, known is {VERSION}");
+    match version {
+        VERSION => Ok(()),
+        0..VERSION_MAX => Err(HeaderFlaw::Unsupported(known)),
+        // Noise: a torn write, in the slot or segment that does not count, must not keep a channel from
+        // opening.
+        _ => Err(HeaderFlaw::Invalid(Flaw::new("a format version", version.to_string()))),
     }
+}
+
+/// Checks the features, once the checksum has proven them.
+pub(crate) fn check_features(bytes: &[u8]) -> Result<(), HeaderFlaw> {
     match u32_at(bytes, 12) {
         0 => Ok(()),
         features => Err(HeaderFlaw::Unsupported(format!("required features {features:#x}"))),
@@ -188,7 +198,13 @@ mod tests {
         assert!(matches!(SegmentHeader::decode(&page), Err(HeaderFlaw::Unsupported(_))));
         let mut page = sample().encode();
         page[12] = 1;
+        assert!(matches!(SegmentHeader::decode(&page), Err(HeaderFlaw::Invalid(_))), "a bit flip");
+        let crc = crc32fast::hash(&page[..CRC_AT]);
+        page[CRC_AT..].copy_from_slice(&crc.to_le_bytes());
         assert!(matches!(SegmentHeader::decode(&page), Err(HeaderFlaw::Unsupported(_))));
+        let mut page = sample().encode();
+        page[10] = 1;
+        assert!(matches!(SegmentHeader::decode(&page), Err(HeaderFlaw::Invalid(_))), "noise");
     }
 
     #[test]

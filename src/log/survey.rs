@@ -196,7 +196,8 @@ impl Walk<'_> {
         self.find_unproven(&mut scanner, offset)
     }
 
-    /// The tail follows the complete segments, and begins with events that the state counts already or with the next.
+    /// The tail follows the complete segments, and begins with events that the state counts already or with
+    /// the next.
     fn check_place(&self, segment: &SegmentHeader) -> Result<(), Damage> {
         let last = self.survey.checkpoint.state.sealed.last();
         let from = last.map_or(0, |last| last.end_sequence());

@@ -172,9 +172,16 @@ def decode_state(data):
 
 def check_preamble(data, magic):
     need(len(data) >= 20 and data[:8] == magic, "another magic")
-    version, required = struct.unpack_from("<II", data, 8)
-    if version != 1 or required:
-        raise Unsupported(f"version {version}, required features {required:#x}")
+    version = struct.unpack_from("<I", data, 8)[0]
+    need(version < 1000, "no version")
+    if version != 1:
+        raise Unsupported(f"version {version}")
+
+
+def check_features(data):
+    required = struct.unpack_from("<I", data, 12)[0]
+    if required:
+        raise Unsupported(f"required features {required:#x}")
 
 
 class Slot:
@@ -186,6 +193,7 @@ class Slot:
         (self.generation, self.epoch, self.tail, self.base, self.lsn, self.watermark, self.numbers_used,
          size, state_crc, _, crc) = struct.unpack_from("<7Q4I", data, 40)
         need(crc == zlib.crc32(data[:108]), "the checksum of a slot")
+        check_features(data)
         state = data[SLOT_HEADER:SLOT_HEADER + size]
         need(len(state) == size and zlib.crc32(state) == state_crc, "the checksum of a state")
         self.sealed, self.queue = decode_state(state)
@@ -203,6 +211,7 @@ class Segment:
         need(len(self.data) >= PAGE, "a short header page")
         need(zlib.crc32(self.data[:4092]) == struct.unpack_from("<I", self.data, 4092)[0],
              "the checksum of a segment header")
+        check_features(self.data)
         self.id = self.data[24:40]
         (self.number, self.base, self.first_sequence, self.capacity,
          self.epoch) = struct.unpack_from("<5Q", self.data, 40)

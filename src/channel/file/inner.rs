@@ -80,13 +80,13 @@ impl Inner {
 
     /// Hands the waiting lazy acks to the next group, with those that a full disk refused before.
     fn send_lazy(&self) {
-        // Held until the acks are in the queue of commits: a close, or a commit that sets the same cursor, must not
-        // get in between.
+        // Held until the acks are in the queue of commits: a close, or a commit that sets the same cursor,
+        // must not get in between.
         let mut lazy = lock(&self.lazy);
         let mut acks = std::mem::take(&mut *lock(&self.core().refused));
         let fresh = std::mem::take(&mut *lazy);
-        // What was refused may be too large, for its cursors, to get through before there is room; so it goes by
-        // itself, and those that make room behind it. Of one cursor the later value must come last.
+        // What was refused may be too large, for its cursors, to get through before there is room; so it
+        // goes by itself, and those that make room behind it. Of one cursor the later value must come last.
         let is_apart = acks.cursors.keys().all(|name| !fresh.cursors.contains_key(name));
         let submitted = if is_apart {
             self.submit_lazy(acks).and_then(|()| self.submit_lazy(fresh))
@@ -169,7 +169,11 @@ impl Inner {
         self.commit.close(Entry::bare(Kind::Close)).map_err(|ended| self.close_error(ended))?;
         let core = self.core();
         core.with_view(|view| core.log.close(view))
-            .map_err(|error| self.close_error(Ended::from(error)))
+            .map_err(|error| self.close_error(Ended::from(error)))?;
+        match lock(&core.refused).events {
+            0 => Ok(()),
+            events => Err(CloseError::NoSpace { events }),
+        }
     }
 
     /// What a commit that was refused for want of disk space comes back as.
@@ -205,8 +209,8 @@ impl Backend for Inner {
     fn commit_put(&self, batch: PutBatch) -> Result<(), CommitError> {
         self.send_lazy();
         let Some(effect) = self.try_put(batch)? else { return Ok(()) };
-        // The segment that the reader has open is never recycled, though nothing in it may be wanted any more; on a
-        // small disk it can be all the room there is.
+        // The segment that the reader has open is never recycled, though nothing in it may be wanted any
+        // more; on a small disk it can be all the room there is.
         match effect {
             Effect::Put { events, size, cursors } if lock(&self.delivery).let_go() => {
                 let again = self.try_put(PutBatch { events, size, cursors })?;

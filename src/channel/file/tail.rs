@@ -56,8 +56,9 @@ impl Tail {
         Tail { records: VecDeque::new(), cost: 0, limit, covered_from: end }
     }
 
-    /// Adds the newest record, at the expense of the oldest ones. One that sets cursors only is of no use to a
-    /// consumer; it costs nothing by the count of events, so the limit would not bound how many are kept.
+    /// Adds the newest record, at the expense of the oldest ones. One that sets cursors only is of no use
+    /// to a consumer; it costs nothing by the count of events, so the limit would not bound how many are
+    /// kept.
     pub(crate) fn push(&mut self, record: TailRecord) {
         if record.events.is_empty() {
             return;
