@@ -186,6 +186,22 @@ fn what_a_closed_stdout_did_not_take_stays_in_the_channel() {
     assert_eq!(take(&queue, &[]).stdout, b"a\nb\n");
 }
 
+/// A stdout that was closed before the start cannot fail: the standard library puts the null device there.
+#[test]
+fn a_stdout_closed_from_the_start_takes_nothing() {
+    let (_place, queue) = place();
+    assert_ends(&put(&queue, &[], b"a\nb\n"), 0, &[]);
+    let shell = |redirection: &str| {
+        let line = format!("exec \"$0\" take \"$1\" --max 1 {redirection}");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &line, env!("CARGO_BIN_EXE_flumen")]).arg(&queue);
+        shell.output().expect("there is a shell")
+    };
+    assert_ends(&shell(">&-"), 3, &["stdout is closed", "> /dev/null"]);
+    assert_ends(&shell("> /dev/null"), 0, &[]);
+    assert_eq!(take(&queue, &[]).stdout, b"b\n");
+}
+
 #[test]
 fn acks_that_nobody_reads_end_the_run_after_a_commit() {
     let (_place, queue) = place();

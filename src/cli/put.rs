@@ -99,7 +99,7 @@ impl PutArgs {
 /// Runs the command on stdin and stdout.
 pub(crate) fn run(args: &PutArgs) -> Result<Exit, Failure> {
     let input = out::stdin()?;
-    let acks = if args.ack { Some(out::stdout()?) } else { None };
+    let acks = if args.ack { Some(out::stdout_that_keeps()?) } else { None };
     let channel = FileChannel::open(&args.directory, args.options())
         .map_err(|error| Failure::from(error).with(args.count(0)))?;
     let mut put = Put {

@@ -63,7 +63,7 @@ impl TakeArgs {
 
 /// Runs the command on stdout.
 pub(crate) fn run(args: &TakeArgs) -> Result<Exit, Failure> {
-    let data = out::stdout()?;
+    let data = out::stdout_that_keeps()?;
     let channel = FileChannel::open(&args.directory, args.options())?;
     let mut progress = Progress::spinner();
     if io::stdout().is_terminal() {
