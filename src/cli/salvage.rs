@@ -33,7 +33,8 @@ pub(crate) struct SalvageArgs {
     #[arg(long, value_name = "NEW")]
     to: PathBuf,
     /// Size of the new segment files, from 64K to 1G [default: 64M]
-    #[arg(long, value_name = "SIZE", value_parser = args::segment_size)]
+    #[arg(long, value_name = "SIZE", allow_negative_numbers = true,
+        value_parser = args::segment_size)]
     segment_size: Option<u64>,
     /// Write one JSON object instead of lines and a table
     #[arg(long)]
