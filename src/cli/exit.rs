@@ -1,6 +1,7 @@
 //! How the program ends: five exit codes, and which error leads to which.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use flumen::{CloseError, CommitError, OpenError, PutError, TakeError};
@@ -86,6 +87,7 @@ impl From<OpenError> for Failure {
         let exit = match &error {
             OpenError::Option(_) | OpenError::NotAChannel { .. } => Exit::Usage,
             OpenError::Corrupt(_) => Exit::Difference,
+            OpenError::Storage(error) if error.kind() == ErrorKind::NotADirectory => Exit::Usage,
             _ => Exit::Io,
         };
         Failure::new(exit, error.to_string())
