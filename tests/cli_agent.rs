@@ -130,6 +130,17 @@ fn a_file_that_cannot_be_read_is_refused() {
     assert_refused(&place.directory.path().join("none"), "a1", &["none"]);
     assert_refused(place.directory.path(), "a1", &[]);
     assert_refused(Path::new("/dev/zero"), "a1", &["/dev/zero"]);
+    fs::write(place.file(), b"# one\n# two\na1.sources = \xff\n").expect("room");
+    assert_refused(&place.file(), "a1", &["line 3", "UTF-8"]);
+}
+
+#[test]
+fn a_mark_of_the_encoding_is_no_part_of_the_first_key() {
+    let place = Place::with_files("one\n");
+    let text = fs::read_to_string(place.file()).expect("it was written");
+    fs::write(place.file(), format!("\u{feff}{text}")).expect("room");
+    let output = agent(&place.file(), "a1").arg("--until-idle").output().expect("it ends");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// An agent that logs its events, and has logged the first.

@@ -58,12 +58,19 @@ pub(crate) fn run(args: &AgentArgs) -> Result<Exit, Failure> {
 }
 
 fn read(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    let size = File::open(path)?.take(FILE_MAX + 1).read_to_string(&mut text)?;
+    let mut bytes = Vec::new();
+    let size = File::open(path)?.take(FILE_MAX + 1).read_to_end(&mut bytes)?;
     if size as u64 > FILE_MAX {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
-    Ok(text)
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let problem = format!("line {line} is not UTF-8; save the file as UTF-8");
+        io::Error::new(io::ErrorKind::InvalidData, problem)
+    })?;
+    // Some editors begin a file with a mark of its encoding, which is no part of the first key.
+    Ok(text.strip_prefix('\u{feff}').map(String::from).unwrap_or(text))
 }
 
 /// What ended the agent, and its code: that of the channel's error where one is behind it.
