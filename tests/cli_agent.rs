@@ -95,6 +95,22 @@ fn until_idle_delivers_everything_and_ends() {
     assert_eq!(output.status.code(), Some(0), "{message}");
     assert!(output.stdout.is_empty());
     assert_eq!(place.delivered(), "one\ntwo\n\nthree\n");
+    for word in [
+        "channel c is open and holds 0 events",
+        "started; sources: s -> c; sinks: c -> k",
+        "stopped",
+    ] {
+        assert!(message.contains(word), "{word} is not in: {message}");
+    }
+}
+
+#[test]
+fn the_log_says_which_component_speaks() {
+    let place = Place::new("one\n", "logger");
+    let output = agent(&place.file(), "a1").arg("--until-idle").output().expect("it ends");
+    let message = String::from_utf8_lossy(&output.stderr);
+    let line = message.lines().find(|line| line.contains("Event:")).expect("it is logged");
+    assert!(line.contains("sink{name=k}"), "{line}");
 }
 
 #[test]
