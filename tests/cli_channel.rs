@@ -112,6 +112,20 @@ fn a_file_is_no_channel_and_stays_what_it_is() {
     assert_eq!(std::fs::read(&file).expect("it is there"), b"mine");
 }
 
+/// A limit on the size of files stands in for a small disk.
+#[test]
+fn a_segment_that_does_not_fit_can_be_smaller() {
+    let (_place, queue) = place();
+    let line = "ulimit -f 8192; trap '' XFSZ; exec \"$0\" put \"$1\" $2";
+    let put = |options: &str| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", line, env!("CARGO_BIN_EXE_flumen")]).arg(&queue).arg(options);
+        shell.stdin(Stdio::null()).output().expect("there is a shell")
+    };
+    assert_ends(&put(""), 3, &["queue", "free space", "--segment-size"]);
+    assert_ends(&put("--segment-size 64K"), 0, &[]);
+}
+
 #[test]
 fn a_channel_in_use_is_left_alone() {
     let (_place, queue) = place();

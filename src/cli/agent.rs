@@ -8,7 +8,7 @@ use clap::Args;
 use flumen::Shutdown;
 use flumen::agent::{self, AgentError, Config, RunOptions};
 
-use super::exit::{Exit, Failure};
+use super::exit::{self, Exit, Failure};
 use super::signals;
 
 /// No configuration is larger; a device or a log given by mistake is.
@@ -75,7 +75,12 @@ fn read(path: &Path) -> io::Result<String> {
 
 /// What ended the agent, and its code: that of the channel's error where one is behind it.
 fn failure(error: AgentError) -> Failure {
-    let text = error.to_string();
+    let mut text = error.to_string();
+    if let AgentError::Open { error, .. } = &error
+        && exit::is_no_space(error)
+    {
+        text += "\nfree space, or make the segments smaller: maxFileSize, in bytes";
+    }
     let exit = match error {
         AgentError::Open { error, .. } => Failure::from(*error).exit,
         AgentError::ChannelStopped { .. } => Exit::Stopped,

@@ -90,7 +90,22 @@ impl From<OpenError> for Failure {
             OpenError::Storage(error) if error.kind() == ErrorKind::NotADirectory => Exit::Usage,
             _ => Exit::Io,
         };
-        Failure::new(exit, error.to_string())
+        let failure = Failure::new(exit, error.to_string());
+        match is_no_space(&error) {
+            true => failure.with("free space, or make the segments smaller: --segment-size"),
+            false => failure,
+        }
+    }
+}
+
+/// True when a channel could not be opened for want of space.
+pub(crate) fn is_no_space(error: &OpenError) -> bool {
+    use ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    match error {
+        OpenError::Storage(error) => {
+            matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+        }
+        _ => false,
     }
 }
 

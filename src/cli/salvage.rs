@@ -9,7 +9,7 @@ use flumen::ChannelOptions;
 use flumen::tools::{self, Salvage, SalvageError};
 use serde_json::Value;
 
-use super::exit::{Exit, Failure};
+use super::exit::{self, Exit, Failure};
 use super::report::{self, Report};
 use super::{args, findings, out};
 
@@ -68,6 +68,17 @@ impl From<SalvageError> for Failure {
         let exit = match error {
             SalvageError::Open(error) => return error.into(),
             SalvageError::Place { .. } => Exit::Usage,
+            SalvageError::Create(error) => {
+                let begun = exit::is_no_space(&error);
+                let failure = Failure::new(Failure::from(error).exit, text);
+                return match begun {
+                    true => failure.with(
+                        "free space, or make the segments smaller (--segment-size); \
+                         remove what is left of the new channel first",
+                    ),
+                    false => failure,
+                };
+            }
             _ => Exit::Io,
         };
         Failure::new(exit, text)
