@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use flumen::Shutdown;
 use flumen::agent::{self, AgentError, Config, RunOptions};
+use flumen::sink::SinkError;
 
 use super::exit::{self, Exit, Failure};
 use super::signals;
@@ -84,6 +85,10 @@ fn failure(error: AgentError) -> Failure {
     let exit = match error {
         AgentError::Open { error, .. } => Failure::from(*error).exit,
         AgentError::ChannelStopped { .. } => Exit::Stopped,
+        AgentError::Sink { error, .. } => match *error {
+            SinkError::Take(error) => Failure::from(error).exit,
+            _ => Exit::Io,
+        },
         _ => Exit::Io,
     };
     Failure::new(exit, text)
