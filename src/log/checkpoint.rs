@@ -8,7 +8,7 @@
 
 use super::lsn::Lsn;
 use super::record::{Flaw, u32_at, u64_at};
-use super::segment::{HeaderFlaw, VERSION, check_crc, check_preamble};
+use super::segment::{HeaderFlaw, STATED_MAX, VERSION, check_crc, check_numbers, check_preamble};
 use super::varint;
 
 const MAGIC: &[u8; 8] = b"FLUMENCP";
@@ -79,10 +79,13 @@ impl State {
             let (number, gap, size, skipped, events) =
                 (next()?, next()?, next()?, next()?, next()?);
             let base = before.end().0.checked_add(gap)?;
-            base.checked_add(size)?;
+            let end = base.checked_add(size)?;
             let first_sequence = before.end_sequence().checked_add(skipped)?;
-            first_sequence.checked_add(events)?;
+            let end_sequence = first_sequence.checked_add(events)?;
             let number = before.number.checked_add(number).filter(|n| *n > before.number)?;
+            if end.max(end_sequence).max(number) > STATED_MAX {
+                return None;
+            }
             before = Sealed { number, base: Lsn(base), size, first_sequence, events };
             sealed.push(before);
         }
@@ -173,6 +176,7 @@ impl Checkpoint {
         let mut channel_id = [0; 16];
         channel_id.copy_from_slice(&bytes[24..40]);
         let number = |index: usize| u64_at(bytes, 40 + index * 8);
+        check_numbers((0..7).map(number), "a checkpoint")?;
         Ok(Checkpoint {
             channel_id,
             generation: number(0),

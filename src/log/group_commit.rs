@@ -184,13 +184,16 @@ impl<G: Groups> GroupCommit<G> {
     pub(crate) fn push(&self) -> Result<(), G::Error> {
         let mut state = lock(&self.state);
         let until = state.submitted;
-        while state.written < until {
+        loop {
+            // Looked at after leading too: when nobody waits for what was left, nobody else learns of it.
             if let Some(error) = &state.failed {
                 return Err(error.clone());
             }
+            if state.written >= until {
+                return Ok(());
+            }
             state = if state.may_lead() { self.lead(state) } else { wait(&self.changed, state) };
         }
-        Ok(())
     }
 
     /// Takes a lane, and brings one group from `forming` to its end.

@@ -31,6 +31,7 @@ pub(crate) use lsn::Lsn;
 pub(crate) use open::LogOptions;
 pub(crate) use reader::LogReader;
 pub(crate) use record::{Flaw, Kind, PendingRecord, RecordHeader};
+pub(crate) use segment::STATED_MAX;
 pub(crate) use survey::{End, Replay, survey};
 pub(crate) use varint::{put as put_varint, take as take_varint};
 pub(crate) use writer::{Appended, Log, View};

@@ -76,11 +76,11 @@ impl LogReader {
         Damage { file, offset, flaw, sequences: Some(sequences) }
     }
 
-    /// Lets go of the segment, so that its file can be recycled.
-    pub(crate) fn release(&mut self) {
-        if self.open.take().is_some() {
-            lock(&self.log.segments).pinned = None;
-        }
+    /// Lets go of the segment, so that its file can be recycled; false when it holds none.
+    pub(crate) fn release(&mut self) -> bool {
+        self.open = None;
+        // Not only when a segment is open: one that could not be opened was pinned all the same.
+        lock(&self.log.segments).pinned.take().is_some()
     }
 
     fn read(&mut self, position: Lsn, end: Lsn) -> Result<Found, LogError> {

@@ -18,6 +18,10 @@ pub(crate) const VERSION: u32 = 1;
 /// No log comes near it, and one more can be added without care.
 const NUMBER_MAX: u64 = u64::MAX / 2;
 
+/// The highest number, position or sequence that a header, a slot or a state may state. No log comes near it, and
+/// sums of a few such need no care. More is what a faulty or a hostile program wrote.
+pub(crate) const STATED_MAX: u64 = u64::MAX / 8;
+
 const CRC_AT: usize = PAGE as usize - 4;
 
 /// What a segment says of itself.
@@ -76,6 +80,7 @@ impl SegmentHeader {
         let mut channel_id = [0; 16];
         channel_id.copy_from_slice(&page[24..40]);
         let number = |index: usize| u64_at(page, 40 + index * 8);
+        check_numbers((0..5).map(number), "a segment header")?;
         Ok(SegmentHeader {
             channel_id,
             number: number(0),
@@ -118,6 +123,20 @@ pub(crate) fn check_crc(computed: u32, stored: u32, what: &str) -> Result<(), He
     }
     let expected = format!("{what} with checksum {computed:08x}");
     Err(HeaderFlaw::Invalid(Flaw::new(expected, format!("{stored:08x}"))))
+}
+
+/// Refuses numbers that no channel comes near.
+pub(crate) fn check_numbers(
+    mut numbers: impl Iterator<Item = u64>,
+    what: &str,
+) -> Result<(), HeaderFlaw> {
+    match numbers.find(|number| *number > STATED_MAX) {
+        None => Ok(()),
+        Some(wild) => {
+            let expected = format!("{what} with numbers up to {STATED_MAX}");
+            Err(HeaderFlaw::Invalid(Flaw::new(expected, wild.to_string())))
+        }
+    }
 }
 
 /// The name of segment `number`.

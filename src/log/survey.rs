@@ -153,6 +153,7 @@ impl Walk<'_> {
     /// Replays the newest segment to where its records end, and judges that end.
     fn replay_tail(&mut self, segment: SegmentHeader) -> Result<(), LogError> {
         let name = segment_name(segment.number);
+        self.check_place(&segment)?;
         let mut scanner = open_scanner(self.directory, &segment)?;
         let limit = self.tail_limit(&segment, &name)?;
         let mut offset = scanner.offset_of(self.survey.checkpoint.lsn);
@@ -193,6 +194,20 @@ impl Walk<'_> {
         }
         self.survey.end = if behind.is_blank { End::Blank } else { End::Torn };
         self.find_unproven(&mut scanner, offset)
+    }
+
+    /// The tail follows the complete segments, and begins with events that the state counts already or with the next.
+    fn check_place(&self, segment: &SegmentHeader) -> Result<(), Damage> {
+        let last = self.survey.checkpoint.state.sealed.last();
+        let from = last.map_or(0, |last| last.end_sequence());
+        let next = self.replay.next_sequence();
+        let follows = last.is_none_or(|last| last.number < segment.number);
+        if follows && (from..=next).contains(&segment.first_sequence) {
+            return Ok(());
+        }
+        let expected = format!("a segment that begins with a sequence from {from} to {next}");
+        let found = format!("segment {} with {}", segment.number, segment.first_sequence);
+        Err(self.damage(segment_name(segment.number), 0, Flaw::new(expected, found)))
     }
 
     /// Looks through what lies between the highest watermark and the end: watermarks are ends of records.
@@ -244,7 +259,9 @@ impl Walk<'_> {
         let next_sequence = self.replay.next_sequence();
         let applied = match header.kind {
             // Counted in the state at the segment's beginning.
-            Kind::Moved if header.sequence <= next_sequence => Ok(()),
+            Kind::Moved if (segment.first_sequence..=next_sequence).contains(&header.sequence) => {
+                Ok(())
+            }
             _ if header.sequence != next_sequence => Err(format!("sequence {}", header.sequence)),
             Kind::Put | Kind::Ack => self.replay.apply(&header, &found.payload),
             Kind::State | Kind::Watermark | Kind::Close | Kind::Moved => Ok(()),

@@ -92,6 +92,12 @@ impl Delivery {
         self.lent -= count;
     }
 
+    /// Lets go of the segment being read, so that it can be recycled; false when there is none. What is being
+    /// delivered from it is in memory.
+    pub(crate) fn let_go(&mut self) -> bool {
+        self.reader.release()
+    }
+
     /// Events on loan.
     pub(crate) fn lent(&self) -> u64 {
         self.lent

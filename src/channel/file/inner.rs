@@ -80,18 +80,32 @@ impl Inner {
 
     /// Hands the waiting lazy acks to the next group, with those that a full disk refused before.
     fn send_lazy(&self) {
-        let acks = {
-            let mut lazy = lock(&self.lazy);
-            lazy.merge(std::mem::take(&mut *lock(&self.core().refused)));
-            if lazy.transactions == 0 {
-                return;
-            }
-            std::mem::take(&mut *lazy)
+        // Held until the acks are in the queue of commits: a close, or a commit that sets the same cursor, must not
+        // get in between.
+        let mut lazy = lock(&self.lazy);
+        let mut acks = std::mem::take(&mut *lock(&self.core().refused));
+        let fresh = std::mem::take(&mut *lazy);
+        // What was refused may be too large, for its cursors, to get through before there is room; so it goes by
+        // itself, and those that make room behind it. Of one cursor the later value must come last.
+        let is_apart = acks.cursors.keys().all(|name| !fresh.cursors.contains_key(name));
+        let submitted = if is_apart {
+            self.submit_lazy(acks).and_then(|()| self.submit_lazy(fresh))
+        } else {
+            acks.merge(fresh);
+            self.submit_lazy(acks)
         };
-        let entry = Entry::lazy_ack(acks, self.lazy_needs_sync());
-        if let Err(rejected) = self.commit.submit(entry) {
-            self.note(&rejected.error);
+        drop(lazy);
+        if let Err(ended) = submitted {
+            self.note(&ended);
         }
+    }
+
+    fn submit_lazy(&self, acks: Acks) -> Result<(), Ended> {
+        if acks.transactions == 0 {
+            return Ok(());
+        }
+        let entry = Entry::lazy_ack(acks, self.lazy_needs_sync());
+        self.commit.submit(entry).map_err(|rejected| rejected.error)
     }
 
     /// Under lazy puts a lazy ack is not worth a sync of its own.
@@ -190,22 +204,15 @@ impl Backend for Inner {
 
     fn commit_put(&self, batch: PutBatch) -> Result<(), CommitError> {
         self.send_lazy();
-        let sync = self.options.durability == Durability::Sync;
-        let refusal = Arc::new(NoRoom::default());
-        let result = self.commit.commit(Entry::put(batch, sync, &refusal));
-        if let Err(rejected) = result {
-            self.note(&rejected.error);
-            return Err(match rejected.error {
-                Ended::Stopped(stopped) => CommitError::Stopped(stopped),
-                Ended::Closed => {
-                    let events = rejected.entry.map(Entry::into_events).unwrap_or_default();
-                    CommitError::Closed(events)
-                }
-            });
-        }
-        match refusal.take() {
-            None => Ok(()),
-            Some(effect) => Err(self.refused(effect)),
+        let Some(effect) = self.try_put(batch)? else { return Ok(()) };
+        // The segment that the reader has open is never recycled, though nothing in it may be wanted any more; on a
+        // small disk it can be all the room there is.
+        match effect {
+            Effect::Put { events, size, cursors } if lock(&self.delivery).let_go() => {
+                let again = self.try_put(PutBatch { events, size, cursors })?;
+                again.map_or(Ok(()), |effect| Err(self.refused(effect)))
+            }
+            effect => Err(self.refused(effect)),
         }
     }
 
@@ -262,6 +269,24 @@ impl Backend for Inner {
 }
 
 impl Inner {
+    /// Commits a put; what it held comes back when the disk has no room for it.
+    fn try_put(&self, batch: PutBatch) -> Result<Option<Effect>, CommitError> {
+        let sync = self.options.durability == Durability::Sync;
+        let refusal = Arc::new(NoRoom::default());
+        let result = self.commit.commit(Entry::put(batch, sync, &refusal));
+        if let Err(rejected) = result {
+            self.note(&rejected.error);
+            return Err(match rejected.error {
+                Ended::Stopped(stopped) => CommitError::Stopped(stopped),
+                Ended::Closed => {
+                    let events = rejected.entry.map(Entry::into_events).unwrap_or_default();
+                    CommitError::Closed(events)
+                }
+            });
+        }
+        Ok(refusal.take())
+    }
+
     fn commit_lazily(&self, acks: Acks, batch: TakeBatch) -> Result<(), CommitError> {
         let (events, size) = (acks.events, acks.size);
         let many = {
@@ -284,9 +309,12 @@ impl Inner {
         self.room.release(events, size);
         if many {
             self.send_lazy();
-            self.commit.push().map_err(|ended| match ended {
-                Ended::Stopped(stopped) => CommitError::Stopped(stopped),
-                Ended::Closed => CommitError::Closed(Vec::new()),
+            self.commit.push().map_err(|ended| {
+                self.note(&ended);
+                match ended {
+                    Ended::Stopped(stopped) => CommitError::Stopped(stopped),
+                    Ended::Closed => CommitError::Closed(Vec::new()),
+                }
             })?;
         }
         Ok(())

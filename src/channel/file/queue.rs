@@ -8,7 +8,7 @@ use super::codec::{Malformed, decode_ack, decode_put_head};
 use super::ranges::RangeSet;
 use crate::bytes::Bytes;
 use crate::channel::transaction::Cursors;
-use crate::log::{Kind, Lsn, RecordHeader, Replay, put_varint, take_varint};
+use crate::log::{Kind, Lsn, RecordHeader, Replay, STATED_MAX, put_varint, take_varint};
 
 /// Marks kept at most; beyond that every second one is dropped.
 const MARKS_MAX: usize = 1024;
@@ -167,7 +167,8 @@ impl Queue {
                 return None;
             }
         }
-        if acked.end() > next_sequence || sequence > low {
+        let is_wild = next_sequence.max(bytes).max(lsn.0) > STATED_MAX;
+        if is_wild || acked.end() > next_sequence || sequence > low {
             return None;
         }
         let mut cursors: BTreeMap<String, Vec<u8>> = BTreeMap::new();

@@ -31,12 +31,12 @@ impl TailRecord {
     }
 }
 
-/// All put records from some position on, as far as they fit into a limit.
+/// All put records with events from some position on, as far as they fit into a limit.
 pub(crate) struct Tail {
     records: VecDeque<Arc<TailRecord>>,
     cost: u64,
     limit: u64,
-    /// Every put record at or after this position is in `records`.
+    /// Every put record with events at or after this position is in `records`.
     covered_from: Lsn,
 }
 
@@ -56,8 +56,12 @@ impl Tail {
         Tail { records: VecDeque::new(), cost: 0, limit, covered_from: end }
     }
 
-    /// Adds the newest record, at the expense of the oldest ones.
+    /// Adds the newest record, at the expense of the oldest ones. One that sets cursors only is of no use to a
+    /// consumer; it costs nothing by the count of events, so the limit would not bound how many are kept.
     pub(crate) fn push(&mut self, record: TailRecord) {
+        if record.events.is_empty() {
+            return;
+        }
         self.cost += record.cost;
         self.records.push_back(Arc::new(record));
         while self.cost > self.limit {
@@ -90,8 +94,20 @@ impl Tail {
 mod tests {
     use super::*;
 
-    fn record(lsn: u64, size: u64) -> TailRecord {
-        TailRecord::new(Lsn(lsn), Lsn(lsn + 10), lsn, Vec::new(), size)
+    fn record(lsn: u64, cost: u64) -> TailRecord {
+        let events = vec![Event::new("")];
+        TailRecord { lsn: Lsn(lsn), end: Lsn(lsn + 10), first_sequence: lsn, events, cost }
+    }
+
+    #[test]
+    fn i9_records_without_events_are_not_kept() {
+        let mut tail = Tail::new(100, Lsn(0));
+        for index in 0..1000 {
+            tail.push(TailRecord::new(Lsn(index * 10), Lsn(index * 10 + 10), 0, Vec::new(), 0));
+        }
+        assert!(tail.records.is_empty());
+        tail.push(record(10_000, 1));
+        assert_eq!(found(tail.advance(Lsn(0))), Some(10_000));
     }
 
     fn found(lookup: Lookup) -> Option<u64> {

@@ -1,0 +1,295 @@
+//! Faults that a hostile review of the engine found, each kept as a test named after what must hold.
+
+mod support;
+
+use std::io::ErrorKind;
+use std::sync::mpsc;
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::Duration;
+
+use flumen::storage::sim::{CallKind, Fault, FaultPlan, SimDisk};
+use flumen::{AckDurability, Channel, ChannelOptions, CommitError, Event, FileChannel};
+use support::history::options;
+
+const LONG: Duration = Duration::from_secs(3600);
+
+fn lazy() -> ChannelOptions {
+    options().transaction_events(10_000).ack_durability(AckDurability::Lazy(LONG))
+}
+
+fn open(disk: &SimDisk, options: ChannelOptions) -> FileChannel {
+    FileChannel::open_on(disk.storage(), options).expect("opens")
+}
+
+fn put(channel: &FileChannel, count: usize) {
+    let mut put = channel.begin_put();
+    for index in 0..count {
+        put.put(Event::new(format!("{index}"))).expect("there is room");
+    }
+    put.commit().expect("works");
+}
+
+/// Two take transactions that each hold every other one of `2 * count` events.
+fn take_alternately(
+    channel: &FileChannel,
+    count: usize,
+) -> (flumen::TakeTransaction, flumen::TakeTransaction) {
+    let (mut even, mut odd) = (channel.begin_take(), channel.begin_take());
+    for _ in 0..count {
+        even.take().expect("readable").expect("there is one");
+        odd.take().expect("readable").expect("there is one");
+    }
+    (even, odd)
+}
+
+/// A commit that had picked up the lazy acks, and had not handed them on yet when the channel was closed, lost them: a
+/// clean close, and taken events came again.
+#[test]
+fn i5_no_lazy_ack_is_lost_by_a_close_beside_a_commit() {
+    for round in 0..400 {
+        let disk = SimDisk::new(round);
+        let channel = open(&disk, lazy());
+        put(&channel, 1800);
+        let (even, odd) = take_alternately(&channel, 900);
+        even.commit().expect("lazy");
+        let together = Arc::new(Barrier::new(2));
+        let putter = {
+            let (channel, together) = (channel.clone(), Arc::clone(&together));
+            thread::spawn(move || {
+                let mut put = channel.begin_put();
+                put.set_cursor("a", b"1").expect("fits");
+                together.wait();
+                let _ = put.commit();
+            })
+        };
+        together.wait();
+        for _ in 0..round % 40 * 10 {
+            std::hint::spin_loop();
+        }
+        channel.close().expect("closes");
+        putter.join().expect("no panic");
+        drop(odd);
+        drop(channel);
+        let channel = open(&disk, lazy());
+        assert!(channel.recovery().clean);
+        assert_eq!(channel.stats().events, 900, "round {round}");
+    }
+}
+
+/// Lazy acks that a full disk had refused were merged as if they were the newest, so that a cursor went back.
+#[test]
+fn a_cursor_never_goes_back_when_a_full_disk_refused_an_ack() {
+    let disk = SimDisk::new(1);
+    disk.set_capacity(Some(1 << 20));
+    let channel = open(&disk, lazy());
+    let body = "x".repeat(500);
+    loop {
+        let mut put = channel.begin_put();
+        put.put(Event::new(body.as_str())).expect("no limit but the disk");
+        match put.commit() {
+            Ok(()) => {}
+            Err(CommitError::NoSpace(_)) => break,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    let mut take = channel.begin_take();
+    take.take().expect("readable").expect("there is one");
+    take.set_cursor("position", b"1").expect("fits");
+    for index in 0..200 {
+        take.set_cursor(&format!("large {index}"), &[7; 4000]).expect("fits");
+    }
+    take.commit().expect("lazy");
+    let _ = channel.maintain();
+    assert_eq!(channel.cursor("position"), None, "the disk had no room for it");
+    let mut take = channel.begin_take();
+    take.take().expect("readable").expect("there is one");
+    take.set_cursor("position", b"2").expect("fits");
+    take.commit().expect("lazy");
+    disk.set_capacity(None);
+    channel.maintain().expect("works");
+    assert_eq!(channel.cursor("position").as_deref(), Some(&b"2"[..]));
+}
+
+/// A take commit that met the failure itself, while it handed on lazy acks, told nobody who waited.
+#[test]
+fn i7_a_failure_met_by_a_lazy_take_wakes_those_who_wait() {
+    let disk = SimDisk::new(1);
+    let channel = open(&disk, lazy());
+    put(&channel, 3000);
+    let (even, odd) = take_alternately(&channel, 1500);
+    let (woken, wait) = mpsc::channel();
+    let waiter = channel.clone();
+    let (ready, is_ready) = mpsc::channel();
+    thread::spawn(move || {
+        let _ = ready.send(());
+        let _ = woken.send(waiter.wait(LONG));
+    });
+    is_ready.recv().expect("it runs");
+    // It may not sleep yet; then it sees that the channel has stopped before it does.
+    assert!(wait.recv_timeout(Duration::from_millis(200)).is_err(), "there is nothing to take");
+    disk.set_plan(
+        FaultPlan::new(Fault::Error(ErrorKind::Other)).on(&[CallKind::SyncData]).sticky(),
+    );
+    assert!(matches!(even.commit(), Err(CommitError::Stopped(_))));
+    assert_eq!(wait.recv_timeout(Duration::from_secs(10)), Ok(false), "still asleep");
+    drop(odd);
+}
+
+/// A reader that had taken all there was kept its segment, and with it, on a small disk, the room that the
+/// reserve needs: puts were refused until somebody tried to take in vain.
+#[test]
+fn i8_puts_go_on_when_all_was_taken_and_nobody_looks_for_more() {
+    for capacity in (320 << 10..600 << 10).step_by(4 << 10) {
+        let disk = SimDisk::new(1);
+        disk.set_capacity(Some(capacity));
+        let Ok(channel) = FileChannel::open_on(disk.storage(), options().memory_tail(0)) else {
+            continue;
+        };
+        let body = "x".repeat(500);
+        let commit = |channel: &FileChannel| {
+            let mut put = channel.begin_put();
+            put.put(Event::new(body.as_str())).expect("no limit but the disk");
+            put.commit()
+        };
+        let mut count = 0;
+        while commit(&channel).is_ok() {
+            count += 1;
+        }
+        if count == 0 {
+            continue;
+        }
+        for _ in 0..count {
+            let mut take = channel.begin_take();
+            take.take().expect("readable").expect("there is one");
+            take.commit().expect("an ack has room");
+        }
+        assert_eq!(channel.stats().events, 0);
+        commit(&channel).unwrap_or_else(|error| panic!("capacity {capacity}, {count}: {error}"));
+    }
+}
+
+/// Numbers no channel comes near, behind checksums that are right, made an opening panic.
+#[test]
+fn i6_wild_numbers_with_right_checksums_are_damage() {
+    let disk = SimDisk::new(1);
+    let channel = open(&disk, options());
+    put(&channel, 3);
+    drop(channel);
+    let seal = |bytes: &mut [u8], at: usize| {
+        let crc = crc32fast::hash(&bytes[..at]);
+        bytes[at..at + 4].copy_from_slice(&crc.to_le_bytes());
+    };
+    let segment = disk.file_names().into_iter().find(|name| name.ends_with(".seg")).expect("one");
+    let places = [("checkpoint", 40..96, 108), (segment.as_str(), 40..80, 4092)];
+    let mut failed = Vec::new();
+    for (prefix, numbers, crc_at) in places {
+        for at in numbers.step_by(8) {
+            for number in [u64::MAX, u64::MAX - 4096, 1 << 63, 1 << 60, 1 << 40, 5] {
+                let image = disk.snapshot();
+                for name in image.file_names() {
+                    if name.starts_with(prefix) {
+                        let mut bytes = image.read_file(&name).expect("listed");
+                        bytes[at..at + 8].copy_from_slice(&u64::to_le_bytes(number));
+                        seal(&mut bytes, crc_at);
+                        image.write_file(&name, &bytes);
+                    }
+                }
+                let opened = std::panic::catch_unwind(|| {
+                    if let Ok(channel) = FileChannel::open_on(image.storage(), options()) {
+                        let mut take = channel.begin_take();
+                        while let Ok(Some(_)) = take.take() {}
+                        drop(take);
+                        let mut put = channel.begin_put();
+                        put.put(Event::new("more")).expect("there is room");
+                        let _ = put.commit();
+                        let _ = channel.checkpoint();
+                        let _ = channel.close();
+                    }
+                });
+                if opened.is_err() {
+                    failed.push(format!("{prefix} at {at}: {number:#x}"));
+                }
+            }
+        }
+    }
+    assert!(failed.is_empty(), "panics: {failed:#?}");
+}
+
+/// Acks with more cursors than a reserve file holds waited, and all later ones were merged into them: no ack was
+/// written any more, so nothing came free.
+#[test]
+fn i8_one_lazy_ack_with_many_cursors_does_not_stop_the_others() {
+    let disk = SimDisk::new(1);
+    disk.set_capacity(Some(1 << 20));
+    let channel = open(&disk, lazy());
+    let count = fill(&channel);
+    let mut take = channel.begin_take();
+    take.take().expect("readable").expect("there is one");
+    for index in 0..200 {
+        take.set_cursor(&format!("large {index}"), &[7; 4000]).expect("fits");
+    }
+    take.commit().expect("lazy");
+    let _ = channel.maintain();
+    for _ in 1..count {
+        let mut take = channel.begin_take();
+        take.take().expect("readable").expect("there is one");
+        take.commit().expect("lazy");
+    }
+    channel.maintain().expect("works");
+    assert!(channel.stats().events <= 1, "{} events", channel.stats().events);
+    put(&channel, 1);
+}
+
+/// Many small lazy acks, each with a small cursor of its own.
+#[test]
+fn i8_lazy_acks_with_cursors_of_their_own_get_through() {
+    let disk = SimDisk::new(1);
+    disk.set_capacity(Some(1 << 20));
+    let channel = open(&disk, lazy());
+    let count = fill(&channel);
+    for index in 0..count {
+        let mut take = channel.begin_take();
+        take.take().expect("readable").expect("there is one");
+        take.set_cursor(&format!("source {index}"), &[7; 400]).expect("fits");
+        take.commit().expect("lazy");
+    }
+    channel.maintain().expect("works");
+    assert!(channel.stats().events <= 1, "{} events", channel.stats().events);
+}
+
+/// Puts until the disk is full, and says how many fitted.
+fn fill(channel: &FileChannel) -> usize {
+    let body = "x".repeat(500);
+    for count in 0.. {
+        let mut put = channel.begin_put();
+        put.put(Event::new(body.as_str())).expect("no limit but the disk");
+        match put.commit() {
+            Ok(()) => {}
+            Err(CommitError::NoSpace(_)) => return count,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    unreachable!("the disk gets full")
+}
+
+/// A close that has no room for the lazy acks says `Ok`, and the takes come again, with no crash and after a clean close.
+#[test]
+#[ignore = "not fixed: what such a close is to say is to be decided"]
+fn i5_a_close_that_cannot_write_the_lazy_acks_says_so() {
+    let disk = SimDisk::new(1);
+    disk.set_capacity(Some(1 << 20));
+    let channel = open(&disk, lazy());
+    let count = fill(&channel);
+    let mut take = channel.begin_take();
+    take.take().expect("readable").expect("there is one");
+    for index in 0..200 {
+        take.set_cursor(&format!("large {index}"), &[7; 4000]).expect("fits");
+    }
+    take.commit().expect("lazy");
+    let closed = channel.close();
+    drop(channel);
+    let channel = open(&disk, lazy());
+    let is_written = channel.stats().events == count as u64 - 1;
+    assert!(closed.is_err() || is_written, "clean: {}", channel.recovery().clean);
+}
