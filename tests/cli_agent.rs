@@ -95,6 +95,22 @@ fn until_idle_delivers_everything_and_ends() {
     assert_eq!(output.status.code(), Some(0), "{message}");
     assert!(output.stdout.is_empty());
     assert_eq!(place.delivered(), "one\ntwo\n\nthree\n");
+    for word in [
+        "channel c is open and holds 0 events",
+        "started; sources: s -> c; sinks: c -> k",
+        "stopped",
+    ] {
+        assert!(message.contains(word), "{word} is not in: {message}");
+    }
+}
+
+#[test]
+fn the_log_says_which_component_speaks() {
+    let place = Place::new("one\n", "logger");
+    let output = agent(&place.file(), "a1").arg("--until-idle").output().expect("it ends");
+    let message = String::from_utf8_lossy(&output.stderr);
+    let line = message.lines().find(|line| line.contains("Event:")).expect("it is logged");
+    assert!(line.contains("sink{name=k}"), "{line}");
 }
 
 #[test]
@@ -130,6 +146,17 @@ fn a_file_that_cannot_be_read_is_refused() {
     assert_refused(&place.directory.path().join("none"), "a1", &["none"]);
     assert_refused(place.directory.path(), "a1", &[]);
     assert_refused(Path::new("/dev/zero"), "a1", &["/dev/zero"]);
+    fs::write(place.file(), b"# one\n# two\na1.sources = \xff\n").expect("room");
+    assert_refused(&place.file(), "a1", &["line 3", "UTF-8"]);
+}
+
+#[test]
+fn a_mark_of_the_encoding_is_no_part_of_the_first_key() {
+    let place = Place::with_files("one\n");
+    let text = fs::read_to_string(place.file()).expect("it was written");
+    fs::write(place.file(), format!("\u{feff}{text}")).expect("room");
+    let output = agent(&place.file(), "a1").arg("--until-idle").output().expect("it ends");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// An agent that logs its events, and has logged the first.

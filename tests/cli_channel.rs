@@ -107,11 +107,23 @@ fn a_file_is_no_channel_and_stays_what_it_is() {
     let file = place.path().join("file");
     std::fs::write(&file, "mine").expect("room");
     for output in [put(&file, &[], b"a\n"), take(&file, &[])] {
-        let code = output.status.code();
-        assert!(matches!(code, Some(2 | 3)), "{code:?}");
-        assert!(String::from_utf8_lossy(&output.stderr).contains("file"));
+        assert_ends(&output, 2, &["file", "not a directory"]);
     }
     assert_eq!(std::fs::read(&file).expect("it is there"), b"mine");
+}
+
+/// A limit on the size of files stands in for a small disk.
+#[test]
+fn a_segment_that_does_not_fit_can_be_smaller() {
+    let (_place, queue) = place();
+    let line = "ulimit -f 8192; trap '' XFSZ; exec \"$0\" put \"$1\" $2";
+    let put = |options: &str| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", line, env!("CARGO_BIN_EXE_flumen")]).arg(&queue).arg(options);
+        shell.stdin(Stdio::null()).output().expect("there is a shell")
+    };
+    assert_ends(&put(""), 3, &["queue", "free space", "--segment-size"]);
+    assert_ends(&put("--segment-size 64K"), 0, &[]);
 }
 
 #[test]
@@ -184,6 +196,22 @@ fn what_a_closed_stdout_did_not_take_stays_in_the_channel() {
         assert_ends(&output, 3, &["stdout", "taken for good by this run: 0"]);
     }
     assert_eq!(take(&queue, &[]).stdout, b"a\nb\n");
+}
+
+/// A stdout that was closed before the start cannot fail: the standard library puts the null device there.
+#[test]
+fn a_stdout_closed_from_the_start_takes_nothing() {
+    let (_place, queue) = place();
+    assert_ends(&put(&queue, &[], b"a\nb\n"), 0, &[]);
+    let shell = |redirection: &str| {
+        let line = format!("exec \"$0\" take \"$1\" --max 1 {redirection}");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &line, env!("CARGO_BIN_EXE_flumen")]).arg(&queue);
+        shell.output().expect("there is a shell")
+    };
+    assert_ends(&shell(">&-"), 3, &["stdout is closed", "> /dev/null"]);
+    assert_ends(&shell("> /dev/null"), 0, &[]);
+    assert_eq!(take(&queue, &[]).stdout, b"b\n");
 }
 
 #[test]

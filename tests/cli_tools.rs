@@ -136,3 +136,21 @@ fn usage_and_a_channel_in_use() {
         assert!(String::from_utf8_lossy(&output.stdout).contains("Example"), "{command}");
     }
 }
+
+#[test]
+fn an_agent_that_meets_damage_says_so_with_its_exit_code() {
+    let place = tempfile::tempdir().expect("a directory");
+    let (directory, segment) = channel(place.path());
+    damage(&segment);
+    let file = place.path().join("agent.properties");
+    let configuration = format!(
+        "a1.channels = c\na1.sinks = k\na1.channels.c.type = file\na1.channels.c.dataDirs = {}\n\
+         a1.sinks.k.type = null\na1.sinks.k.channel = c\n",
+        directory.display()
+    );
+    std::fs::write(&file, configuration).expect("writable");
+    let output = flumen(&["agent", "--conf-file", text(&file), "--name", "a1", "--until-idle"]);
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("damaged"), "{message}");
+}

@@ -105,9 +105,24 @@ pub fn run(config: Config, options: RunOptions, shutdown: &Shutdown) -> Result<(
         tracing::info!("{note}");
     }
     let channels = open(&config.channels)?;
+    say_what_runs(&config, &channels);
     let result = Running::new(&channels, shutdown).run(config, options);
     let closed = close(&channels);
+    tracing::info!("stopped");
     result.and(closed)
+}
+
+/// Tells who looks at the log that the agent is up, and what waits in its channels.
+fn say_what_runs(config: &Config, channels: &Channels) {
+    for (name, channel) in channels {
+        tracing::info!("channel {name} is open and holds {} events", channel.stats().events);
+    }
+    let flows = |ends: Vec<String>| if ends.is_empty() { "none".into() } else { ends.join(", ") };
+    let sources =
+        config.sources.iter().map(|source| format!("{} -> {}", source.name, source.channel));
+    let sinks = config.sinks.iter().map(|sink| format!("{} -> {}", sink.channel, sink.name));
+    let (sources, sinks) = (flows(sources.collect()), flows(sinks.collect()));
+    tracing::info!("started; sources: {sources}; sinks: {sinks}");
 }
 
 type Channels = BTreeMap<String, Arc<dyn Channel>>;
@@ -290,7 +305,13 @@ impl<'a> Running<'a> {
     ) {
         let end = self.end.clone();
         let component = name.clone();
+        // Each line of the log that the thread writes says whose it is.
+        let span = match is_source {
+            true => tracing::info_span!("source", %name),
+            false => tracing::info_span!("sink", %name),
+        };
         let thread = thread::Builder::new().name(name.clone()).spawn(move || {
+            let _whose = span.entered();
             let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
                 Err(AgentError::Thread {
                     component,

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use flumen::Shutdown;
 use flumen::agent::{self, AgentError, Config, RunOptions};
+use flumen::sink::SinkError;
 
-use super::exit::{Exit, Failure};
+use super::exit::{self, Exit, Failure};
 use super::signals;
 
 /// No configuration is larger; a device or a log given by mistake is.
@@ -58,20 +59,36 @@ pub(crate) fn run(args: &AgentArgs) -> Result<Exit, Failure> {
 }
 
 fn read(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    let size = File::open(path)?.take(FILE_MAX + 1).read_to_string(&mut text)?;
+    let mut bytes = Vec::new();
+    let size = File::open(path)?.take(FILE_MAX + 1).read_to_end(&mut bytes)?;
     if size as u64 > FILE_MAX {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
-    Ok(text)
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let problem = format!("line {line} is not UTF-8; save the file as UTF-8");
+        io::Error::new(io::ErrorKind::InvalidData, problem)
+    })?;
+    // Some editors begin a file with a mark of its encoding, which is no part of the first key.
+    Ok(text.strip_prefix('\u{feff}').map(String::from).unwrap_or(text))
 }
 
 /// What ended the agent, and its code: that of the channel's error where one is behind it.
 fn failure(error: AgentError) -> Failure {
-    let text = error.to_string();
+    let mut text = error.to_string();
+    if let AgentError::Open { error, .. } = &error
+        && exit::is_no_space(error)
+    {
+        text += "\nfree space, or make the segments smaller: maxFileSize, in bytes";
+    }
     let exit = match error {
         AgentError::Open { error, .. } => Failure::from(*error).exit,
         AgentError::ChannelStopped { .. } => Exit::Stopped,
+        AgentError::Sink { error, .. } => match *error {
+            SinkError::Take(error) => Failure::from(error).exit,
+            _ => Exit::Io,
+        },
         _ => Exit::Io,
     };
     Failure::new(exit, text)

@@ -1,6 +1,7 @@
 //! How the program ends: five exit codes, and which error leads to which.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use flumen::{CloseError, CommitError, OpenError, PutError, TakeError};
@@ -86,9 +87,25 @@ impl From<OpenError> for Failure {
         let exit = match &error {
             OpenError::Option(_) | OpenError::NotAChannel { .. } => Exit::Usage,
             OpenError::Corrupt(_) => Exit::Difference,
+            OpenError::Storage(error) if error.kind() == ErrorKind::NotADirectory => Exit::Usage,
             _ => Exit::Io,
         };
-        Failure::new(exit, error.to_string())
+        let failure = Failure::new(exit, error.to_string());
+        match is_no_space(&error) {
+            true => failure.with("free space, or make the segments smaller: --segment-size"),
+            false => failure,
+        }
+    }
+}
+
+/// True when a channel could not be opened for want of space.
+pub(crate) fn is_no_space(error: &OpenError) -> bool {
+    use ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    match error {
+        OpenError::Storage(error) => {
+            matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+        }
+        _ => false,
     }
 }
 

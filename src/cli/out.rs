@@ -2,11 +2,12 @@
 //! closed leaves nobody to tell, so what is said there is said in vain and the work goes on.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::fs::{self, File, Metadata};
+use std::io::{self, BufWriter, Read, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 
-use super::exit::Failure;
+use super::exit::{Exit, Failure};
 
 const BUFFER: usize = 256 << 10;
 
@@ -23,6 +24,27 @@ pub(crate) fn stdout() -> Result<BufWriter<File>, Failure> {
         .try_clone_to_owned()
         .map(|descriptor| BufWriter::with_capacity(BUFFER, File::from(descriptor)))
         .map_err(|error| Failure::io("use stdout", &error))
+}
+
+/// Stdout for data that is gone from where it was once it is written: it must not be closed.
+///
+/// Before `main`, the standard library opens the null device in place of a standard descriptor that is
+/// closed, for reading and writing. A shell's `> /dev/null` is for writing only, so it is told apart.
+pub(crate) fn stdout_that_keeps() -> Result<BufWriter<File>, Failure> {
+    let out = stdout()?;
+    if is_stand_in(out.get_ref()) {
+        return Err(Failure::new(
+            Exit::Io,
+            "stdout is closed; to throw events away, use > /dev/null",
+        ));
+    }
+    Ok(out)
+}
+
+fn is_stand_in(mut file: &File) -> bool {
+    let device = |metadata: io::Result<Metadata>| metadata.ok().map(|m| m.rdev());
+    let null = device(fs::metadata("/dev/null"));
+    null.is_some() && device(file.metadata()) == null && file.read(&mut [0]).is_ok()
 }
 
 /// Stdin for data, unbuffered; see [`stdout`] for why it is not the standard library's handle.

@@ -32,7 +32,7 @@ pub(crate) struct PutArgs {
     #[arg(value_name = "DIR")]
     directory: PathBuf,
     /// Events to a transaction; fewer when the capacity is smaller or the events are very large
-    #[arg(long, value_name = "N", default_value_t = 1000,
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 1000,
         value_parser = clap::value_parser!(u64).range(1..=TRANSACTION_EVENTS_MAX as u64))]
     batch: u64,
     /// After each commit, write the number of events durable by this run so far to stdout, one a line
@@ -46,16 +46,20 @@ pub(crate) struct PutArgs {
     #[arg(long, value_name = "WHEN", default_value = "sync", value_parser = args::durability)]
     durability: Durability,
     /// Size of a segment file, from 64K to 1G [default: 64M]
-    #[arg(long, value_name = "SIZE", value_parser = args::segment_size)]
+    #[arg(long, value_name = "SIZE", allow_negative_numbers = true,
+        value_parser = args::segment_size)]
     segment_size: Option<u64>,
     /// Most events the channel may hold [default: no limit]
-    #[arg(long, value_name = "EVENTS", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "EVENTS", allow_negative_numbers = true,
+        value_parser = clap::value_parser!(u64).range(1..))]
     capacity: Option<u64>,
     /// Most bytes the channel may hold, such as 512M [default: no limit]
-    #[arg(long, value_name = "SIZE", value_parser = args::size_of_some)]
+    #[arg(long, value_name = "SIZE", allow_negative_numbers = true,
+        value_parser = args::size_of_some)]
     capacity_bytes: Option<u64>,
     /// How long to wait for room in a full channel [default: 3]
-    #[arg(long, value_name = "SECONDS", value_parser = args::seconds)]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true,
+        value_parser = args::seconds)]
     put_wait: Option<Duration>,
 }
 
@@ -99,7 +103,7 @@ impl PutArgs {
 /// Runs the command on stdin and stdout.
 pub(crate) fn run(args: &PutArgs) -> Result<Exit, Failure> {
     let input = out::stdin()?;
-    let acks = if args.ack { Some(out::stdout()?) } else { None };
+    let acks = if args.ack { Some(out::stdout_that_keeps()?) } else { None };
     let channel = FileChannel::open(&args.directory, args.options())
         .map_err(|error| Failure::from(error).with(args.count(0)))?;
     let mut put = Put {

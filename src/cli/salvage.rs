@@ -9,7 +9,7 @@ use flumen::ChannelOptions;
 use flumen::tools::{self, Salvage, SalvageError};
 use serde_json::Value;
 
-use super::exit::{Exit, Failure};
+use super::exit::{self, Exit, Failure};
 use super::report::{self, Report};
 use super::{args, findings, out};
 
@@ -33,7 +33,8 @@ pub(crate) struct SalvageArgs {
     #[arg(long, value_name = "NEW")]
     to: PathBuf,
     /// Size of the new segment files, from 64K to 1G [default: 64M]
-    #[arg(long, value_name = "SIZE", value_parser = args::segment_size)]
+    #[arg(long, value_name = "SIZE", allow_negative_numbers = true,
+        value_parser = args::segment_size)]
     segment_size: Option<u64>,
     /// Write one JSON object instead of lines and a table
     #[arg(long)]
@@ -67,6 +68,17 @@ impl From<SalvageError> for Failure {
         let exit = match error {
             SalvageError::Open(error) => return error.into(),
             SalvageError::Place { .. } => Exit::Usage,
+            SalvageError::Create(error) => {
+                let begun = exit::is_no_space(&error);
+                let failure = Failure::new(Failure::from(error).exit, text);
+                return match begun {
+                    true => failure.with(
+                        "free space, or make the segments smaller (--segment-size); \
+                         remove what is left of the new channel first",
+                    ),
+                    false => failure,
+                };
+            }
             _ => Exit::Io,
         };
         Failure::new(exit, text)

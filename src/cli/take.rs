@@ -30,21 +30,23 @@ pub(crate) struct TakeArgs {
     #[arg(value_name = "DIR")]
     directory: PathBuf,
     /// Take so many events and no more [default: all]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     max: Option<u64>,
     /// Most events to a transaction
-    #[arg(long, value_name = "N", default_value_t = 1000,
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 1000,
         value_parser = clap::value_parser!(u64).range(1..=TRANSACTION_EVENTS_MAX as u64))]
     batch: u64,
     /// When the channel is empty, wait so long for another event
-    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = args::seconds)]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true,
+        default_value = "0", value_parser = args::seconds)]
     wait: Duration,
     /// When a commit is done: after a sync (sync), or at once, written within so many milliseconds
     /// (lazy=MS); a crash within these gives the same events again
     #[arg(long, value_name = "WHEN", default_value = "sync", value_parser = args::ack_durability)]
     ack_durability: AckDurability,
     /// Size of further segment files, from 64K to 1G [default: 64M]
-    #[arg(long, value_name = "SIZE", value_parser = args::segment_size)]
+    #[arg(long, value_name = "SIZE", allow_negative_numbers = true,
+        value_parser = args::segment_size)]
     segment_size: Option<u64>,
 }
 
@@ -63,7 +65,7 @@ impl TakeArgs {
 
 /// Runs the command on stdout.
 pub(crate) fn run(args: &TakeArgs) -> Result<Exit, Failure> {
-    let data = out::stdout()?;
+    let data = out::stdout_that_keeps()?;
     let channel = FileChannel::open(&args.directory, args.options())?;
     let mut progress = Progress::spinner();
     if io::stdout().is_terminal() {

@@ -55,15 +55,15 @@ Example: see it once, then again with the same kills, keeping all files
 #[command(after_help = EXAMPLE)]
 pub(crate) struct DemoArgs {
     /// How many lines to write
-    #[arg(long, value_name = "N", default_value_t = LINES,
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = LINES,
         value_parser = clap::value_parser!(u64).range(1..sample::LINES_MAX))]
     lines: u64,
     /// How often to kill the agent
-    #[arg(long, value_name = "N", default_value_t = 12,
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 12,
         value_parser = clap::value_parser!(u64).range(0..=KILLS_MAX))]
     kills: u64,
     /// Where chance begins: the same seed kills at the same lines [default: another each time]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     seed: Option<u64>,
     /// An empty or new directory to work in and to leave everything in [default: a temporary one]
     #[arg(long, value_name = "DIR")]
