@@ -388,3 +388,31 @@ fn the_demo_delivers_each_line_once() {
     }
     assert!(place.path().join("logs/access.log.1").exists(), "--dir keeps the files");
 }
+
+/// `put` on a stream that is silent: a signal commits the whole lines that have come, and says how many.
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_put_with_what_has_come() {
+    let (_place, queue) = place();
+    let mut command = command("put", &queue, &["--batch", "100", "--ack"]);
+    let mut child = command.stdin(Stdio::piped()).spawn().expect("it can be started");
+    let mut stdin = child.stdin.take().expect("it was piped");
+    // The first hundred are acknowledged, so the signals are watched and the rest has come with them.
+    let lines: String = (0..130).map(|line| format!("{line}\n")).collect();
+    stdin.write_all(lines.as_bytes()).expect("it reads");
+    stdin.write_all(b"half a li").expect("it reads");
+    let mut acks = BufReader::new(child.stdout.take().expect("it was piped")).lines();
+    assert_eq!(acks.next().expect("an ack").expect("text"), "100");
+    let pid = child.id().to_string();
+    let killed = Command::new("kill").args(["-TERM", &pid]).status();
+    assert!(killed.expect("there is a kill").success());
+    let status = child.wait().expect("it ends");
+    assert_eq!(status.code(), Some(128 + 15));
+    let rest: Vec<String> = acks.map_while(Result::ok).collect();
+    assert!(said(&mut child).contains("durable events of this run: 1"));
+    let taken = String::from_utf8(take(&queue, &[]).stdout).expect("text");
+    let count: usize = rest.last().map_or(100, |last| last.parse().expect("a number"));
+    assert_eq!(taken.lines().count(), count);
+    assert!(!taken.contains("half"));
+    drop(stdin);
+}

@@ -253,7 +253,8 @@ impl fmt::Display for CommitError {
             CommitError::NoSpace(_) => write!(
                 f,
                 "the disk has no room for another segment; nothing was written. \
-                 Free space or take events, then try again"
+                 Free space or take events, then try again: what comes free first fills the reserve \
+                 that lets takes go on while the disk is full"
             ),
             CommitError::Stopped(stopped) => {
                 write!(f, "the commit's outcome is unknown: {stopped}")

@@ -5,6 +5,8 @@ use std::io::{self, BufRead, Read};
 
 use flumen::Bytes;
 
+use super::input::STOPPED;
+
 /// How much is asked of the kernel at once, and the size of a shared buffer.
 const BLOCK: usize = 256 << 10;
 
@@ -92,7 +94,13 @@ impl<R: Read> Lines<R> {
     fn read_block(&mut self, wanted: usize) -> Result<bool, LineError> {
         let mut newlines = 0;
         while !self.ended && newlines < wanted && (newlines == 0 || self.filled < BLOCK) {
-            let new = self.read_some()?;
+            let new = match self.read_some() {
+                Err(LineError::Read(error)) if error.kind() == STOPPED => {
+                    self.end_with_whole_lines();
+                    break;
+                }
+                new => new?,
+            };
             newlines += new.iter().filter(|byte| **byte == b'\n').count();
             if newlines == 0 && self.filled > self.limit {
                 return Err(self.too_long());
@@ -106,6 +114,13 @@ impl<R: Read> Lines<R> {
         };
         self.share(whole);
         Ok(whole > 0)
+    }
+
+    /// Ends the stream here. What has come of a line that is not whole is nobody's event.
+    fn end_with_whole_lines(&mut self) {
+        let last = self.buffer[..self.filled].iter().rposition(|byte| *byte == b'\n');
+        self.filled = last.map_or(0, |last| last + 1);
+        self.ended = true;
     }
 
     /// Reads once into the room behind what is there, and gives the new part.

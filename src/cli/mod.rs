@@ -13,6 +13,7 @@ mod demo;
 mod dump;
 mod exit;
 mod findings;
+mod input;
 mod inspect;
 mod lines;
 mod out;

@@ -8,13 +8,14 @@ use std::time::Duration;
 use clap::Args;
 use flumen::{
     Channel, ChannelOptions, CommitError, Durability, EVENT_SIZE_MAX, Event, FileChannel, PutError,
-    TRANSACTION_EVENTS_MAX,
+    Shutdown, TRANSACTION_EVENTS_MAX,
 };
 
 use super::exit::{Exit, Failure};
+use super::input::Input;
 use super::lines::{LineError, Lines};
 use super::progress::Progress;
-use super::{args, out};
+use super::{args, out, signals};
 
 const EXAMPLE: &str = "\
 Example: keep what a program says, and see how much of it is safe by now
@@ -102,7 +103,10 @@ impl PutArgs {
 
 /// Runs the command on stdin and stdout.
 pub(crate) fn run(args: &PutArgs) -> Result<Exit, Failure> {
-    let input = out::stdin()?;
+    let shutdown = Shutdown::new();
+    let signal = signals::stop_on_signal(shutdown.clone())?;
+    let input = Input::new(out::stdin()?, shutdown)
+        .map_err(|error| Failure::io("start a thread for stdin", &error))?;
     let acks = if args.ack { Some(out::stdout_that_keeps()?) } else { None };
     let channel = FileChannel::open(&args.directory, args.options())
         .map_err(|error| Failure::from(error).with(args.count(0)))?;
@@ -124,7 +128,14 @@ pub(crate) fn run(args: &PutArgs) -> Result<Exit, Failure> {
         .map_err(Failure::from)
         .and(closed)
         .map_err(|failure| failure.with(args.count(durable)))?;
-    Ok(Exit::Done)
+    match signal.try_recv() {
+        Ok(number) => Err(Failure::new(
+            Exit::Signal(number),
+            format!("ended by signal {number}; the whole lines that had come are put"),
+        )
+        .with(args.count(durable))),
+        Err(_) => Ok(Exit::Done),
+    }
 }
 
 /// Why not all lines became events.

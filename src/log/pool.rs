@@ -246,7 +246,7 @@ impl Pool {
             return Ok(());
         }
         let mut created = false;
-        for turn in 0..2 * RESERVES as u64 {
+        for turn in 0..(2 * RESERVES + SPARES) as u64 {
             if self.fitting() >= RESERVES {
                 break;
             }
@@ -255,7 +255,11 @@ impl Pool {
                 continue;
             }
             let Some(prepared) = self.allocate(&name, self.reserve_size)? else {
-                break;
+                // On a full disk a spare is of no use before the reserve is there: no put may use it.
+                let Some(spare) = self.spares.pop() else { break };
+                self.uncount(spare.size);
+                self.directory.remove(&spare.name)?;
+                continue;
             };
             self.reserves.push(KeptFile { name, size: prepared.capacity, settled: false });
             created = true;

@@ -10,6 +10,7 @@ use super::tail::{Lookup, TailRecord};
 use crate::channel::Corruption;
 use crate::channel::transaction::Taken;
 use crate::event::Event;
+use crate::log::raw::Found;
 use crate::log::{Damage, Flaw, LogError, LogReader, Lsn};
 use crate::sync::{Mutex, lock};
 
@@ -147,9 +148,7 @@ impl Delivery {
             }
         };
         loop {
-            let Some(found) = self.reader.next(self.position, visible)? else {
-                return Ok(false);
-            };
+            let Some(found) = self.read(visible)? else { return Ok(false) };
             let header = found.header;
             if !header.kind.has_events() {
                 self.position = header.end();
@@ -176,6 +175,19 @@ impl Delivery {
             lock(shown).queue.mark(header.lsn, header.sequence);
             return Ok(true);
         }
+    }
+
+    /// The next record of any kind. What was delivered before is not concerned by damage met now.
+    fn read(&mut self, visible: Lsn) -> Result<Option<Found>, LogError> {
+        self.reader.next(self.position, visible).map_err(|error| match error {
+            LogError::Damaged(mut damage) => {
+                if let Some(sequences) = &mut damage.sequences {
+                    sequences.start = sequences.start.max(self.sequence).min(sequences.end);
+                }
+                LogError::Damaged(damage)
+            }
+            other => other,
+        })
     }
 
     fn enter_memory(&mut self, record: Arc<TailRecord>) {
