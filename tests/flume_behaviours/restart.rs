@@ -66,17 +66,18 @@ fn test_restart_when_meta_data_exists_but_checkpoint_does_not() {
 fn test_bad_checkpoint_version() {
     let (disk, _channel) = filled();
     for slot in SLOTS {
-        for byte in [8, 11] {
-            let image = disk.snapshot();
-            edit(&image, slot, |bytes| bytes[byte] ^= 3);
-            let opened = try_open(&image, &options());
-            match opened {
-                Err(OpenError::Unsupported { file, .. }) => assert!(file.ends_with(slot)),
-                other => panic!("{slot}: {:?}", other.map(|_| "opened")),
-            }
-            remove(&image, slot);
-            all_there(&image, slot);
+        let image = disk.snapshot();
+        edit(&image, slot, |bytes| bytes[8] ^= 3);
+        match try_open(&image, &options()) {
+            Err(OpenError::Unsupported { file, .. }) => assert!(file.ends_with(slot)),
+            other => panic!("{slot}: {:?}", other.map(|_| "opened")),
         }
+        remove(&image, slot);
+        all_there(&image, slot);
+        // A number that no version will have is noise, such as a torn write leaves: the other slot counts.
+        let image = disk.snapshot();
+        edit(&image, slot, |bytes| bytes[11] ^= 3);
+        all_there(&image, slot);
     }
 }
 
