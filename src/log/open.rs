@@ -203,12 +203,10 @@ impl Log {
     /// of them. Nothing there counts, so it does not matter when this becomes durable.
     fn cut(&self, tail: &Tail, end_offset: u64) -> Result<(), LogError> {
         let name = tail.name();
-        let is_recycled = {
-            let segments = lock(&self.segments);
-            let number = tail.header.number;
-            segments.tail != number && segments.sealed.iter().all(|sealed| sealed.number != number)
-        };
-        if is_recycled {
+        let number = tail.header.number;
+        let is_listed = lock(&self.segments).sealed.iter().any(|sealed| sealed.number == number);
+        if !is_listed {
+            // It held nothing that is wanted, so its file has been recycled.
             return Ok(());
         }
         let file = self.directory.open(&name, Access::ReadWrite)?;

@@ -74,25 +74,29 @@ impl Pool {
         spares: &[String],
         reserves: &[String],
     ) -> Result<(), StorageError> {
-        for name in reserves.iter().chain(spares) {
-            let file = self.directory.open(name, Access::Read)?;
-            let size = self.directory.size(&*file, name)?;
-            self.disk_bytes += size;
-            if spares.contains(name) && size != self.segment_size {
+        for name in reserves {
+            let kept = self.adopt_one(name)?;
+            self.reserves.push(kept);
+        }
+        for name in spares {
+            let kept = self.adopt_one(name)?;
+            if kept.size == self.segment_size {
+                self.spares.push(kept);
+            } else {
                 // Of an earlier opening with another segment size: it would only take the place of one that
                 // fits.
-                self.uncount(size);
+                self.uncount(kept.size);
                 self.directory.remove(name)?;
-                continue;
-            }
-            let kept = KeptFile { name: name.clone(), size, settled: true };
-            if reserves.contains(name) {
-                self.reserves.push(kept);
-            } else {
-                self.spares.push(kept);
             }
         }
         Ok(())
+    }
+
+    fn adopt_one(&mut self, name: &str) -> Result<KeptFile, StorageError> {
+        let file = self.directory.open(name, Access::Read)?;
+        let size = self.directory.size(&*file, name)?;
+        self.count(size);
+        Ok(KeptFile { name: name.to_string(), size, settled: true })
     }
 
     /// Whether the reserve is complete. While it is not, puts are refused: what is left is for acks.
