@@ -48,6 +48,13 @@
 #![deny(missing_docs)]
 #![cfg_attr(not(feature = "agent"), allow(rustdoc::broken_intra_doc_links))]
 
+#[macro_use]
+#[cfg_attr(planted, allow(missing_docs))]
+mod planted;
+#[macro_use]
+#[doc(hidden)]
+pub mod marks;
+
 #[cfg(feature = "agent")]
 mod back_off;
 mod bytes;

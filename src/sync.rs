@@ -1,28 +1,62 @@
-//! The only place that names locks and atomics: the standard library's, or loom's when its models
-//! run.
+//! The only place that names locks and atomics: the standard library's, or loom's or shuttle's when their
+//! models run (`--cfg loom`, `--cfg shuttle`, in this crate's unit tests only).
 
 #[cfg(all(test, loom))]
 mod imp {
-    pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64};
+    pub(crate) use loom::sync::{Mutex, MutexGuard};
+
+    pub(crate) use super::model::Condvar;
 
     /// Loom has no clock: its model explores the waits that are ended by a notification.
     pub(crate) fn wait_timeout_while<'a, T>(
         condvar: &Condvar,
         mut guard: MutexGuard<'a, T>,
-        _timeout: std::time::Duration,
+        timeout: std::time::Duration,
         mut condition: impl FnMut(&mut T) -> bool,
     ) -> MutexGuard<'a, T> {
-        while condition(&mut guard) {
+        while !timeout.is_zero() && condition(&mut guard) {
             guard = super::wait(condvar, guard);
         }
         guard
     }
+
+    /// Lets the others go on.
+    pub(crate) fn sleep(_: std::time::Duration) {
+        loom::thread::yield_now();
+    }
+}
+
+#[cfg(all(test, shuttle))]
+mod imp {
+    pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU64};
+    pub(crate) use shuttle::sync::{Condvar, Mutex, MutexGuard};
+
+    /// As for loom: only the waits that are ended by a notification.
+    pub(crate) fn wait_timeout_while<'a, T>(
+        condvar: &Condvar,
+        mut guard: MutexGuard<'a, T>,
+        timeout: std::time::Duration,
+        mut condition: impl FnMut(&mut T) -> bool,
+    ) -> MutexGuard<'a, T> {
+        while !timeout.is_zero() && condition(&mut guard) {
+            guard = super::wait(condvar, guard);
+        }
+        guard
+    }
+
+    /// Lets the others go on.
+    pub(crate) fn sleep(_: std::time::Duration) {
+        shuttle::thread::yield_now();
+    }
 }
 
 // Aliases and not re-exports: a re-export is the forbidden type itself, and the lint would fire at every use.
-#[cfg(not(all(test, loom)))]
+#[cfg(not(all(test, any(loom, shuttle))))]
 #[allow(clippy::disallowed_types, reason = "the one door to the locks")]
 mod imp {
+    pub(crate) type AtomicBool = std::sync::atomic::AtomicBool;
+    pub(crate) type AtomicU64 = std::sync::atomic::AtomicU64;
     pub(crate) type Condvar = std::sync::Condvar;
     pub(crate) type Mutex<T> = std::sync::Mutex<T>;
     pub(crate) type MutexGuard<'a, T> = std::sync::MutexGuard<'a, T>;
@@ -40,11 +74,19 @@ mod imp {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .0
     }
+
+    /// For waits on another process, which nothing in this one can end.
+    #[allow(clippy::disallowed_methods, reason = "the one door to it, too")]
+    pub(crate) fn sleep(time: std::time::Duration) {
+        std::thread::sleep(time);
+    }
 }
 
 use std::sync::PoisonError;
 
-pub(crate) use imp::{Condvar, Mutex, MutexGuard, wait_timeout_while};
+pub(crate) use imp::{
+    AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard, sleep, wait_timeout_while,
+};
 
 /// Locks `mutex`. A thread that panicked while it held the lock does not take the others down with
 /// it: every structure behind these locks is whole between any two statements that could panic, or,
@@ -57,3 +99,39 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(crate) fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
     condvar.wait(guard).unwrap_or_else(PoisonError::into_inner)
 }
+
+/// The lock of the simulated disk, and the place before each of its calls where other threads may come in:
+/// that lock itself.
+#[cfg(all(feature = "sim", not(all(test, any(loom, shuttle)))))]
+pub(crate) mod disk {
+    pub(crate) use super::{Mutex, MutexGuard, lock};
+
+    pub(crate) fn step() {}
+}
+
+/// The lock of the simulated disk, which models do not see: a call of the disk is one step, taken without
+/// giving way, so nobody ever waits for this lock, and a disk can outlive an execution. Where threads may
+/// meet between two calls of the disk loom's models say themselves, in `channel::loom_tests::steps`; under
+/// shuttle it is before each call.
+#[cfg(all(test, any(loom, shuttle)))]
+#[allow(clippy::disallowed_types, reason = "what models must not see")]
+pub(crate) mod disk {
+    pub(crate) type Mutex<T> = std::sync::Mutex<T>;
+    pub(crate) type MutexGuard<'a, T> = std::sync::MutexGuard<'a, T>;
+
+    pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+        mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    pub(crate) fn step() {
+        #[cfg(shuttle)]
+        {
+            // Not `yield_now`, which would make the thread the last in line where priorities count.
+            let place = shuttle::sync::atomic::AtomicBool::new(false);
+            place.load(std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(all(test, loom))]
+pub(crate) mod model;

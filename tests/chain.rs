@@ -5,6 +5,7 @@ mod support;
 
 use flumen::storage::sim::{Crash, Hostile, SimDisk};
 use flumen::{Channel, Event, FileChannel};
+use support::effort::Effort;
 use support::history::{brief, drain, open};
 
 struct Dice(u64);
@@ -86,7 +87,7 @@ fn crash(disk: &SimDisk, dice: &mut Dice) -> SimDisk {
 
 #[test]
 fn i1_to_i5_hold_over_chains_of_crashes() {
-    let chains = if std::env::var_os("FLUMEN_EXHAUSTIVE").is_some() { 20_000 } else { 300 };
+    let chains = Effort::get().pick(300, 3_000, 200_000);
     for seed in 1..=chains {
         let mut dice = Dice(seed * 0x9e37_79b9);
         let mut disk = SimDisk::new(seed);

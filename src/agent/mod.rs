@@ -1,6 +1,8 @@
 //! Configuration in, running topology out.
 
 mod config;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod problem;
 mod properties;
 mod topology;

@@ -2,6 +2,8 @@
 
 mod error;
 mod file;
+#[cfg(all(test, loom))]
+mod loom_tests;
 mod memory;
 mod options;
 mod room;

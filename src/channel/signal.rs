@@ -63,7 +63,7 @@ impl Signal {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use std::sync::Arc;
     use std::thread;
@@ -97,3 +97,6 @@ mod tests {
         assert_eq!(signal.wait_until(Duration::from_millis(1), || None::<u8>), None);
     }
 }
+
+#[cfg(all(test, loom))]
+mod loom_tests;

@@ -151,7 +151,9 @@ impl PutTransaction {
         }
         let (events, size) = (batch.events.len() as u64, batch.size);
         let result = self.backend.commit_put(batch);
-        if result.is_err() {
+        // After `Stopped` the put is in doubt: it may have counted, and a consumer that saw it may have given
+        // its room back already. A stopped channel has no more use for room.
+        if !matches!(result, Ok(()) | Err(CommitError::Stopped(_))) {
             self.backend.release(events, size);
         }
         result
@@ -163,7 +165,7 @@ impl PutTransaction {
 
 impl Drop for PutTransaction {
     fn drop(&mut self) {
-        if !self.batch.events.is_empty() {
+        if !self.batch.events.is_empty() && !planted!(RoomKept) {
             self.backend.release(self.batch.events.len() as u64, self.batch.size);
         }
     }

@@ -1,5 +1,8 @@
 //! The log's decoders, for fuzzers.
 
+pub(crate) mod seal;
+pub(crate) mod segment;
+
 use super::checkpoint::{Checkpoint, State};
 use super::lsn::Lsn;
 use super::record::{
@@ -9,19 +12,18 @@ use super::segment::{STATED_MAX, SegmentHeader};
 use super::varint;
 
 const ID: [u8; 16] = *b"a fuzzed channel";
+/// Where [`raw`] takes a record to stand, in segment 1, at Lsn 0.
+const OFFSET: u64 = 4096;
 
 /// Decodes bytes as they are.
 pub(crate) fn raw(bytes: &[u8]) {
-    let offset = 4096;
-    if let Ok(header) = decode_header(&Seed::new(&ID, 1), bytes, offset, Lsn(0)) {
+    if let Ok(header) = decode_header(&Seed::new(&ID, 1), bytes, OFFSET, Lsn(0)) {
         whole_record(&header, bytes);
     }
     if let Ok(header) = SegmentHeader::decode(bytes) {
         assert_eq!(SegmentHeader::decode(&header.encode()), Ok(header));
     }
-    if let Ok(checkpoint) = Checkpoint::decode(bytes) {
-        assert_eq!(Checkpoint::decode(&checkpoint.encode()), Ok(checkpoint));
-    }
+    slot(bytes);
     if let Some(state) = State::decode(bytes) {
         assert_eq!(state.encode(), bytes, "a second encoding of a state");
     }
@@ -33,9 +35,37 @@ pub(crate) fn raw(bytes: &[u8]) {
     }
 }
 
+/// Decodes bytes as a slot, and hands out what the layer above would get.
+pub(crate) fn slot(bytes: &[u8]) -> Option<Vec<u8>> {
+    let checkpoint = Checkpoint::decode(bytes).ok()?;
+    let again = checkpoint.encode();
+    assert_eq!(Checkpoint::decode(&again).as_ref(), Ok(&checkpoint));
+    // The header has bytes that a reader ignores; the state has none.
+    let state = 112..again.len();
+    assert_eq!(again[state.clone()], bytes[state], "a second encoding of a slot's state");
+    Some(checkpoint.state.upper)
+}
+
 fn whole_record(header: &RecordHeader, bytes: &[u8]) -> bool {
     let size = usize::try_from(header.record_size()).unwrap_or(usize::MAX);
     bytes.get(..size).is_some_and(|bytes| check_payload(header, bytes).is_ok())
+}
+
+/// Seals bytes as what they look like: a segment's header, a slot, or the record that [`raw`] looks for.
+pub(crate) fn seal(bytes: &mut [u8], place: bool) {
+    match bytes {
+        [b'F', b'L', b'U', b'M', b'E', b'N', b'S', b'G', ..] => {
+            seal::segment(bytes, bytes.len(), false);
+        }
+        [b'F', b'L', b'U', b'M', b'E', b'N', b'C', b'P', ..] => seal::slot(bytes),
+        _ if bytes.len() >= HEADER_SIZE => {
+            // The checksum knows of an offset that the buffer does not have.
+            let seed = Seed::new(&ID, 1);
+            seal::record(&seed, bytes, 0, place.then_some(0));
+            seed.seal(bytes, OFFSET);
+        }
+        _ => {}
+    }
 }
 
 /// Takes bytes as the content of what the log writes, and flips the bit that `damage` chooses.

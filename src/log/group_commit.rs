@@ -89,6 +89,9 @@ struct State<G: Groups> {
     free_lanes: VecDeque<usize>,
     groups_written: u64,
     groups_applied: u64,
+    /// Entries with a lower ticket count, though some may not be done: their group is being applied. A
+    /// failure that comes now is not theirs.
+    counting: u64,
     failed: Option<G::Error>,
     /// The last entry has been submitted.
     closed: bool,
@@ -105,6 +108,7 @@ impl<G: Groups> GroupCommit<G> {
             free_lanes: (0..LANES).collect(),
             groups_written: 0,
             groups_applied: 0,
+            counting: 0,
             failed: None,
             closed: false,
         };
@@ -169,7 +173,9 @@ impl<G: Groups> GroupCommit<G> {
             if state.done > ticket {
                 return Ok(());
             }
-            if let Some(error) = &state.failed {
+            if let Some(error) = &state.failed
+                && (ticket >= state.counting || planted!(CountedAndFailed))
+            {
                 return Err(error.clone());
             }
             state = if ticket >= state.written && state.may_lead() {
@@ -226,7 +232,15 @@ impl<G: Groups> GroupCommit<G> {
                 return (state, None);
             }
             match self.groups.fits(&state.forming) {
-                0 => state = self.make_room(state),
+                0 => {
+                    let before = state.written;
+                    state = self.make_room(state);
+                    if state.written > before {
+                        // One was refused, perhaps this leader's own. The others lead themselves: refused
+                        // ones may come without end, and whoever served them would never get away.
+                        return (state, None);
+                    }
+                }
                 count => break count,
             }
         };
@@ -242,6 +256,9 @@ impl<G: Groups> GroupCommit<G> {
             Ok(group) => {
                 state.writing = false;
                 roles.writing = false;
+                if planted!(AckBeforeSync) {
+                    state.done = until;
+                }
                 self.changed.notify_all();
                 (state, Some(Written { group, order, until }))
             }
@@ -288,14 +305,15 @@ impl<G: Groups> GroupCommit<G> {
             state = wait(&self.changed, state);
         }
         // An earlier group failed, so this one is in doubt too, although its own sync went well.
-        if state.failed.is_some() {
+        if state.failed.is_some() && !planted!(FailureOfOwnGroupOnly) {
             return;
         }
+        state.counting = until;
         drop(state);
         self.groups.apply(group);
         let mut state = lock(&self.state);
         state.groups_applied += 1;
-        state.done = until;
+        state.done = if planted!(AckOneGroupEarly) { state.written } else { until };
         drop(state);
         self.changed.notify_all();
     }
@@ -324,6 +342,8 @@ impl<G: Groups> Drop for Roles<'_, G> {
         }
         if std::thread::panicking() {
             state.failed.get_or_insert(self.commit.groups.broken());
+            // What was being applied never will be done.
+            state.counting = 0;
         }
         drop(state);
         self.commit.changed.notify_all();
@@ -332,3 +352,6 @@ impl<G: Groups> Drop for Roles<'_, G> {
 
 #[cfg(all(test, loom))]
 mod loom_tests;
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests;

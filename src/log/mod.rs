@@ -4,6 +4,7 @@
 //! [`Log::open`] makes it ready to be written, [`GroupCommit`] lets many threads write it, and
 //! [`LogReader`] reads it back.
 
+mod begin;
 mod checkpoint;
 mod directory;
 mod error;

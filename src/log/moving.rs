@@ -53,6 +53,9 @@ impl Moving<'_> {
             if !found.header.kind.has_events() {
                 continue;
             }
+            if planted!(CarriedOverInPart) && from == self.end_offset {
+                break;
+            }
             let mut record = PendingRecord::new(Kind::Moved, found.payload.len(), |out| {
                 out.extend_from_slice(&found.payload);
             });
@@ -64,7 +67,7 @@ impl Moving<'_> {
             directory.write(file, &name, record.place(&seed, to, place), to)?;
             to += record.size();
         }
-        debug_assert_eq!(to, offset + self.size());
+        debug_assert!(planted!(CarriedOverInPart) || to == offset + self.size());
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Making a surveyed log ready to be written.
 //!
-//! Every opening first writes a slot: it takes the next epoch, says that the end is no clean one any more,
-//! and sets the number of the next segment aside, so that no number is used twice even if this opening
+//! Every opening first writes both slots: it takes the next epoch, says that the end is no clean one any
+//! more, and sets the number of the next segment aside, so that no number is used twice even if this opening
 //! fails.
 //!
 //! After a clean stop writing then goes on where it ended. After any other stop nothing is ever appended
@@ -10,21 +10,21 @@
 //! ([`Moving`]).
 
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicBool, AtomicU64};
 
+use super::begin::{NewSegment, reserve_size};
 use super::checkpoint::{Checkpoint, Sealed, State};
 use super::directory::Directory;
 use super::error::LogError;
 use super::lsn::Lsn;
 use super::moving::{Moving, rewrite};
-use super::pool::Pool;
+use super::pool::{Pool, is_full};
 use super::segment::{PAGE, SegmentHeader, segment_name};
 use super::slots::Slots;
 use super::start::{Slot, open_scanner};
 use super::survey::{End, Survey, Tail, Unproven};
-use super::writer::{Keeper, Log, NewSegment, Segments, View, Writer, reserve_size};
+use super::writer::{Keeper, Log, Segments, View, Writer};
 use crate::storage::{Access, StorageError};
-use crate::sync::{Mutex, lock};
+use crate::sync::{AtomicBool, AtomicU64, Mutex, lock};
 
 /// How a log is written.
 #[derive(Clone, Debug)]
@@ -74,14 +74,28 @@ impl Log {
         survey: &Survey,
         view: &View<'_>,
     ) -> Result<Option<Log>, LogError> {
-        let mut slots = Slots::open(directory.clone(), &survey.slots)?;
+        if let Some(tail) = survey.tail.as_ref().filter(|_| survey.end == End::Clean)
+            && !restore_size(&directory, tail)?
+        {
+            return Ok(None);
+        }
+        let mut slots = Slots::open(directory.clone(), &survey.slots, survey.tail.is_none())?;
         let mut checkpoint = survey.checkpoint.clone();
         let newest = survey.listing.segments.keys().next_back().copied().unwrap_or(0);
         let numbers_used = checkpoint.numbers_used.max(newest);
         checkpoint.numbers_used = numbers_used + 1;
         checkpoint.epoch += 1;
-        checkpoint.clean = false;
+        checkpoint.clean &= planted!(OpeningLeavesMark);
+        if survey.tail.is_none() {
+            slots.renew_the_only_one();
+        }
+        // Both slots: the next opening writes over the newest first, and if power fails in that write, what
+        // is left must know of the number that is set aside here.
         if !slots.write(&mut checkpoint)? {
+            return Ok(None);
+        }
+        let one_only = planted!(CleanByOneSlot) || planted!(OlderSlotFirst);
+        if !one_only && !slots.write(&mut checkpoint)? {
             return Ok(None);
         }
         // What the listing shows may not be durable yet: see the pool on why that matters.
@@ -115,7 +129,9 @@ impl Log {
         };
         match &survey.tail {
             None => log.begin_first(view),
-            Some(_) if survey.end == End::Clean => log.resume(state_size),
+            Some(_) if survey.end == End::Clean || planted!(AppendBehindTornEnd) => {
+                log.resume(state_size)
+            }
             Some(tail) => log.supersede(survey, tail, view),
         }
     }
@@ -131,6 +147,7 @@ impl Log {
         let Some(writer) = begun else {
             return Ok(None);
         };
+        mark!(P8);
         lock(&self.segments).tail = writer.header.number;
         *lock(&self.writer) = writer;
         Ok(Some(self))
@@ -138,6 +155,7 @@ impl Log {
 
     /// Goes on in the old tail.
     fn resume(self, state_size: usize) -> Result<Option<Log>, LogError> {
+        mark!(P9);
         let mut keeper = lock(&self.keeper);
         let unique = keeper.numbers_used;
         self.replenish(&mut keeper, self.reserve_size(state_size), unique)?;
@@ -156,13 +174,18 @@ impl Log {
         tail: &Tail,
         view: &View<'_>,
     ) -> Result<Option<Log>, LogError> {
+        let rest = Unproven { offset: tail.end_offset, ..Unproven::default() };
+        if planted!(NothingCarriedOver) {
+            return Ok(self.carry_over(rest, tail, view)?.then_some(self));
+        }
         if self.carry_over(survey.unproven, tail, view)? {
+            mark!(P11 if survey.unproven.size == 0, else P10);
             self.cut(tail, survey.unproven.offset)?;
             return Ok(Some(self));
         }
+        mark!(P12);
         rewrite(&self.directory, &tail.name(), survey.unproven.offset..tail.end_offset)?;
-        let nothing = Unproven { offset: tail.end_offset, ..Unproven::default() };
-        Ok(self.carry_over(nothing, tail, view)?.then_some(self))
+        Ok(self.carry_over(rest, tail, view)?.then_some(self))
     }
 
     /// Begins the segment after `tail`. False when the disk has no room for it.
@@ -207,12 +230,14 @@ impl Log {
         let is_listed = lock(&self.segments).sealed.iter().any(|sealed| sealed.number == number);
         if !is_listed {
             // It held nothing that is wanted, so its file has been recycled.
+            mark!(P14);
             return Ok(());
         }
         let file = self.directory.open(&name, Access::ReadWrite)?;
         let size = self.directory.size(&*file, &name)?;
         let end = end_offset.next_multiple_of(PAGE);
         if end < size {
+            mark!(P13);
             file.set_size(end).map_err(|error| self.directory.error(&name, "cut", error))?;
             lock(&self.keeper).pool.uncount(size - end);
         }
@@ -229,6 +254,7 @@ fn adopt_files(
     pool: &mut Pool,
 ) -> Result<(), StorageError> {
     for draft in &survey.listing.drafts {
+        mark!(P3);
         directory.remove(draft)?;
     }
     pool.adopt(&survey.listing.spares, &survey.listing.reserves)?;
@@ -244,10 +270,28 @@ fn adopt_files(
         pool.count(directory.size(&*file, name)?);
         drop(file);
         if !listed && tail != Some(*number) {
+            mark!(P7);
             pool.recycle(*number)?;
         }
     }
     Ok(())
+}
+
+/// Gives the tail its whole size again, should somebody have cut it behind the last record of a closed
+/// channel. Otherwise the next opening after an unclean stop would find it short, and have to take that for
+/// damage. So it comes before the mark of the close is taken back. False when the disk has no room.
+fn restore_size(directory: &Directory, tail: &Tail) -> Result<bool, StorageError> {
+    let name = tail.name();
+    let file = directory.open(&name, Access::Read)?;
+    if directory.size(&*file, &name)? >= tail.header.capacity {
+        return Ok(true);
+    }
+    let file = directory.open(&name, Access::ReadWrite)?;
+    match file.allocate(tail.header.capacity).and_then(|()| file.sync_all()) {
+        Ok(()) => Ok(true),
+        Err(error) if is_full(&error) => Ok(false),
+        Err(error) => Err(directory.error(&name, "restore the size of", error)),
+    }
 }
 
 fn unborn_writer(survey: &Survey) -> Writer {

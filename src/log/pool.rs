@@ -6,7 +6,8 @@ use std::io;
 use std::sync::Arc;
 
 use super::directory::{DRAFT, Directory, Kept};
-use super::segment::{PAGE, segment_name};
+use super::segment::{PAGE, SegmentHeader, segment_name};
+use super::start::read_page;
 use crate::storage::{Access, File, StorageError};
 
 /// Recycled files kept for future segments.
@@ -75,16 +76,19 @@ impl Pool {
         reserves: &[String],
     ) -> Result<(), StorageError> {
         for name in reserves {
+            mark!(P4);
             let kept = self.adopt_one(name)?;
             self.reserves.push(kept);
         }
         for name in spares {
             let kept = self.adopt_one(name)?;
             if kept.size == self.segment_size {
+                mark!(P5);
                 self.spares.push(kept);
             } else {
                 // Of an earlier opening with another segment size: it would only take the place of one that
                 // fits.
+                mark!(P6);
                 self.uncount(kept.size);
                 self.directory.remove(name)?;
             }
@@ -101,7 +105,7 @@ impl Pool {
 
     /// Whether the reserve is complete. While it is not, puts are refused: what is left is for acks.
     pub(crate) fn is_reserve_complete(&self) -> bool {
-        self.fitting() >= RESERVES
+        planted!(ReserveForPuts) || self.fitting() >= RESERVES
     }
 
     /// Reserve files that are as large as they are to be.
@@ -109,9 +113,9 @@ impl Pool {
         self.reserves.iter().filter(|kept| kept.size >= self.reserve_size).count()
     }
 
-    /// A file for segment `number` with room for `needed` bytes and at least `desired` where it must be
-    /// allocated. `None` when the disk is full; then nothing has changed. The reserve is used only when
-    /// `for_puts` is false. The new name is durable.
+    /// A file for segment `number` of `needed` bytes, and of `desired` where there is room for that. `None`
+    /// when the disk is full; then nothing has changed. The reserve is used only when `for_puts` is false.
+    /// The new name is durable.
     pub(crate) fn obtain(
         &mut self,
         number: u64,
@@ -128,7 +132,9 @@ impl Pool {
 
     /// Makes all names durable.
     fn settle(&mut self) -> Result<(), StorageError> {
-        self.directory.sync()?;
+        if !planted!(NoSegmentNameSync) {
+            self.directory.sync()?;
+        }
         for kept in self.spares.iter_mut().chain(&mut self.reserves) {
             kept.settled = true;
         }
@@ -142,25 +148,65 @@ impl Pool {
         desired: u64,
         for_puts: bool,
     ) -> Result<Option<Prepared>, StorageError> {
-        if let Some(index) = self.spares.iter().position(|kept| kept.size >= desired.max(needed)) {
-            let kept = self.spares.remove(index);
+        let spare = |kept: &KeptFile| kept.size >= desired.max(needed);
+        if let Some(kept) = self.pick(Kept::Spare, &spare) {
+            mark!(P16);
             return self.rename(kept, number).map(Some);
         }
-        if let Some(prepared) = self.allocate(&segment_name(number), desired.max(needed))? {
-            return Ok(Some(prepared));
-        }
-        let reserve = self.reserves.iter().position(|kept| kept.size >= needed);
-        match reserve.filter(|_| !for_puts) {
-            None => Ok(None),
-            Some(index) => {
-                let kept = self.reserves.remove(index);
-                self.rename(kept, number).map(Some)
+        // Where there is no room for a whole segment half of what is left will do. So the last room takes few
+        // segments, and not one for each record.
+        let whole = desired.max(needed);
+        let left = self.directory.storage.available_space().unwrap_or(0) / 2;
+        let smaller = (left.min(whole) / PAGE * PAGE).max(needed);
+        let sizes = [Some(whole), Some(smaller).filter(|size| *size < whole)];
+        for size in sizes.into_iter().flatten() {
+            if let Some(prepared) = self.allocate(&segment_name(number), size)? {
+                mark!(P17);
+                return Ok(Some(prepared));
             }
+        }
+        if (!for_puts || planted!(ReserveForPuts))
+            && let Some(kept) = self.pick(Kept::Reserve, &|kept| kept.size >= needed)
+        {
+            mark!(P18);
+            return self.rename(kept, number).map(Some);
+        }
+        mark!(P24);
+        Ok(None)
+    }
+
+    /// Takes out the first waiting file that suits and is nothing but that.
+    fn pick(&mut self, kind: Kept, suits: &dyn Fn(&KeptFile) -> bool) -> Option<KeptFile> {
+        loop {
+            let files = match kind {
+                Kept::Spare => &mut self.spares,
+                Kept::Reserve => &mut self.reserves,
+            };
+            let kept = files.remove(files.iter().position(suits)?);
+            if self.is_free(kind, &kept) || planted!(SecondNameUsed) {
+                return Some(kept);
+            }
+            mark!(P25);
+            self.uncount(kept.size);
         }
     }
 
+    /// Whether a waiting file is not a segment as well. After a failed sync of the directory a rename may be
+    /// lost that is still shown; renamed on from there, a file has two names after a loss of power. The
+    /// header of the segment that it became tells of a higher number than its old name. Such a file is left
+    /// alone, even its name: to take away the one of two names that a file system believes in would give its
+    /// blocks away. So is one that cannot be read.
+    fn is_free(&self, kind: Kept, kept: &KeptFile) -> bool {
+        let Ok(page) = read_page(&self.directory, &kept.name) else {
+            return false;
+        };
+        SegmentHeader::decode(&page)
+            .map_or(true, |header| header.number <= kind.number_in(&kept.name))
+    }
+
     fn rename(&mut self, kept: KeptFile, number: u64) -> Result<Prepared, StorageError> {
-        if !kept.settled {
+        if !kept.settled && !planted!(UnsettledRename) {
+            mark!(P15);
             self.settle()?;
         }
         let name = segment_name(number);
@@ -182,7 +228,9 @@ impl Pool {
         };
         match file.allocate(size) {
             Ok(()) => {
-                file.sync_all().map_err(|error| self.directory.error(&draft, "sync", error))?;
+                if !planted!(NameBeforeSize) {
+                    file.sync_all().map_err(|error| self.directory.error(&draft, "sync", error))?;
+                }
                 self.directory.rename(&draft, name)?;
                 self.disk_bytes += size;
                 Ok(Some(Prepared { file, capacity: size }))
@@ -219,6 +267,7 @@ impl Pool {
         } else if self.spares.len() < SPARES && size == self.segment_size {
             Kept::Spare
         } else {
+            mark!(P21);
             self.uncount(size);
             return self.directory.remove(&name);
         };
@@ -226,8 +275,14 @@ impl Pool {
         self.directory.rename(&name, &kept_name)?;
         let file = KeptFile { name: kept_name, size, settled: false };
         match kept {
-            Kept::Reserve => self.reserves.push(file),
-            Kept::Spare => self.spares.push(file),
+            Kept::Reserve => {
+                mark!(P19);
+                self.reserves.push(file);
+            }
+            Kept::Spare => {
+                mark!(P20);
+                self.spares.push(file);
+            }
         }
         Ok(())
     }
@@ -260,9 +315,10 @@ impl Pool {
             }
             let Some(prepared) = self.allocate(&name, self.reserve_size)? else {
                 // On a full disk a spare is of no use before the reserve is there: no put may use it.
-                let Some(spare) = self.spares.pop() else { break };
-                self.uncount(spare.size);
-                self.directory.remove(&spare.name)?;
+                let Some(kept) = self.spares.pop().or_else(|| self.pop_misfit()) else { break };
+                mark!(P22);
+                self.uncount(kept.size);
+                self.directory.remove(&kept.name)?;
                 continue;
             };
             self.reserves.push(KeptFile { name, size: prepared.capacity, settled: false });
@@ -274,11 +330,25 @@ impl Pool {
         self.drop_excess()
     }
 
+    /// Takes out a reserve file that is too small, when without such files there is room for one that fits.
+    /// An opening on a full disk leaves them: it cuts the old end short, and that comes here. Kept for good,
+    /// they would refuse puts for good.
+    fn pop_misfit(&mut self) -> Option<KeptFile> {
+        let is_misfit = |kept: &KeptFile| kept.size < self.reserve_size;
+        let misfits = self.reserves.iter().filter(|kept| is_misfit(kept));
+        let held: u64 = misfits.map(|kept| kept.size).sum();
+        // Unknown room is none: a small file is better than no file.
+        let free = self.directory.storage.available_space().unwrap_or(0);
+        let place = self.reserves.iter().position(is_misfit)?;
+        (free + held >= self.reserve_size).then(|| self.reserves.remove(place))
+    }
+
     /// Removes reserve files that larger ones have replaced.
     fn drop_excess(&mut self) -> Result<(), StorageError> {
         while self.reserves.len() > RESERVES {
             let smallest = (0..self.reserves.len()).min_by_key(|index| self.reserves[*index].size);
             let Some(index) = smallest else { break };
+            mark!(P23);
             let kept = self.reserves.remove(index);
             self.uncount(kept.size);
             self.directory.remove(&kept.name)?;

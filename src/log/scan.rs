@@ -14,6 +14,9 @@ use crate::storage::{File, Map, read_full_at};
 /// Bytes read at once; a longer record is read whole.
 const BLOCK: usize = 256 << 10;
 
+/// How much at a time is asked whether it is but zeros, in search of a header.
+const PIECE: usize = 1 << 10;
+
 /// Where the bytes of a segment come from.
 pub(crate) enum Origin {
     /// Positional reads.
@@ -160,9 +163,16 @@ impl Scanner {
                 return Ok(None);
             }
             let places = block.len() - HEADER_SIZE + 1;
-            for at in (0..places).step_by(ALIGNMENT) {
-                if let Some(header) = self.header_in(&block[at..], offset + at as u64) {
-                    return Ok(Some((offset + at as u64, header)));
+            for piece in (0..places).step_by(PIECE) {
+                let end = places.min(piece + PIECE);
+                // No header begins with eight zeros, so zeros are passed over quickly.
+                if is_zero(&block[piece..end + ALIGNMENT - 1]) {
+                    continue;
+                }
+                for at in (piece..end).step_by(ALIGNMENT) {
+                    if let Some(header) = self.header_in(&block[at..], offset + at as u64) {
+                        return Ok(Some((offset + at as u64, header)));
+                    }
                 }
             }
             offset += places.next_multiple_of(ALIGNMENT) as u64;
@@ -186,13 +196,13 @@ impl Scanner {
         let mut behind = Behind { watermark: None, is_blank: true };
         let mut offset = from;
         while offset < limit {
-            self.fill(offset, 1, limit)?;
+            // Not one byte: the rest of a block would do for that, and a header it cuts be missed.
+            self.fill(offset, HEADER_SIZE, limit)?;
             let start = (offset - self.block_at) as usize;
             let block = &self.block[start.min(self.block_size)..self.block_size];
             if block.is_empty() {
                 break;
             }
-            // No header begins with eight zeros, so zeros are passed over quickly.
             if is_zero(block) {
                 offset += block.len() as u64;
                 continue;
@@ -230,5 +240,43 @@ impl Scanner {
         self.block_at = offset;
         self.block_size = count;
         Ok(())
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use crate::log::record::{Kind, PendingRecord, Place};
+    use crate::storage::sim::SimDisk;
+    use crate::storage::write_all_at;
+
+    /// What is found behind `PAGE` in a file that holds one witness at `at`, and noise before it or none.
+    fn behind(at: u64, noise: bool) -> Behind {
+        let (seed, limit) = (Seed::new(&[7; 16], 1), PAGE + 3 * BLOCK as u64);
+        let lsn = Lsn(at - PAGE);
+        let mut record = PendingRecord::new(Kind::Watermark, 0, |_| {});
+        let place = Place { lsn, watermark: lsn, sequence: 0 };
+        let storage = SimDisk::new(1).storage();
+        let file = storage.create("segment").expect("a new name");
+        file.allocate(limit).expect("there is room");
+        if noise {
+            write_all_at(&*file, &[9; 100], PAGE).expect("works");
+        }
+        write_all_at(&*file, record.place(&seed, at, place), at).expect("works");
+        Scanner::new(Origin::File(file), seed, Lsn(0)).look_behind(PAGE, limit).expect("works")
+    }
+
+    #[test]
+    fn i6_a_witness_is_seen_wherever_it_lies_at_the_end_of_a_block() {
+        for block in 1..=2 {
+            let end = PAGE + block * BLOCK as u64;
+            for at in (end - 128..end + 64).step_by(ALIGNMENT) {
+                for noise in [false, true] {
+                    let found = behind(at, noise);
+                    assert_eq!(found.watermark, Some(Lsn(at - PAGE)), "at {at}, noise: {noise}");
+                    assert!(!found.is_blank);
+                }
+            }
+        }
     }
 }

@@ -15,7 +15,7 @@ const MAGIC: &[u8; 8] = b"FLUMENSG";
 /// The version of the format of segments and checkpoints.
 pub(crate) const VERSION: u32 = 1;
 
-/// Versions that may come; a higher number is no version.
+/// Versions that may come; a higher number, and 0, is no version.
 const VERSION_MAX: u32 = 1000;
 /// No log comes near it, and one more can be added without care.
 const NUMBER_MAX: u64 = u64::MAX / 2;
@@ -112,9 +112,9 @@ pub(crate) fn check_preamble(bytes: &[u8], magic: &[u8; 8], what: &str) -> Resul
     let known = format!("format version {version}, known is {VERSION}");
     match version {
         VERSION => Ok(()),
-        0..VERSION_MAX => Err(HeaderFlaw::Unsupported(known)),
-        // Noise: a torn write, in the slot or segment that does not count, must not keep a channel from
-        // opening.
+        _ if (1..VERSION_MAX).contains(&version) => Err(HeaderFlaw::Unsupported(known)),
+        // Noise, or a write torn behind the magic: in the slot or segment that does not count it must not
+        // keep a channel from opening.
         _ => Err(HeaderFlaw::Invalid(Flaw::new("a format version", version.to_string()))),
     }
 }
@@ -205,6 +205,9 @@ mod tests {
         let mut page = sample().encode();
         page[10] = 1;
         assert!(matches!(SegmentHeader::decode(&page), Err(HeaderFlaw::Invalid(_))), "noise");
+        let mut page = sample().encode();
+        page[8..].fill(0);
+        assert!(matches!(SegmentHeader::decode(&page), Err(HeaderFlaw::Invalid(_))), "torn");
     }
 
     #[test]

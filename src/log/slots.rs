@@ -23,31 +23,57 @@ pub(crate) struct Slots {
     files: [Option<SlotFile>; 2],
     /// The generation last written or read.
     generation: u64,
-    /// The slot to write next: the older, or the one that is not valid.
+    /// The slot to write next: the older, once this opening has written both.
     next: usize,
 }
 
 impl Slots {
-    /// Takes over the slots as the survey found them.
-    pub(crate) fn open(directory: Directory, found: &[Slot; 2]) -> Result<Slots, StorageError> {
+    /// Takes over the slots as the survey found them. `is_new` when the log has no segment yet.
+    ///
+    /// The newest slot may stand in the page cache only: its process may have been killed before it was
+    /// synced, or its sync may have failed. What is certain to be durable is the older one, since it was
+    /// synced before the newest was written. So an opening writes over a slot that is not valid or, when both
+    /// are, over the newest; over the other one only when that is synced.
+    pub(crate) fn open(
+        directory: Directory,
+        found: &[Slot; 2],
+        is_new: bool,
+    ) -> Result<Slots, StorageError> {
         let generation = |slot: &Slot| match slot {
             Slot::Valid(checkpoint) => Some(checkpoint.generation),
             Slot::Absent | Slot::Invalid(_) => None,
         };
         let (a, b) = (generation(&found[0]), generation(&found[1]));
-        let mut slots = Slots {
-            directory,
-            files: [None, None],
-            generation: a.max(b).unwrap_or(0),
-            next: usize::from(b < a),
+        let next = match (a, b) {
+            _ if planted!(OlderSlotFirst) => usize::from(b < a),
+            (None, _) => 0,
+            (_, None) => 1,
+            (a, b) => usize::from(a < b),
         };
+        let mut slots =
+            Slots { directory, files: [None, None], generation: a.max(b).unwrap_or(0), next };
         for (index, name) in SLOTS.iter().enumerate() {
             if let Some(file) = slots.directory.open_if_there(name, Access::ReadWrite)? {
-                let size = slots.directory.size(&*file, name)?;
+                let mut size = slots.directory.size(&*file, name)?;
+                // A slot that holds nothing may show a size whose sync has failed, so that nothing written
+                // within it would last. Later there is always the other slot.
+                if is_new && size > 0 && !matches!(found[index], Slot::Valid(_)) {
+                    file.set_size(0).map_err(|error| slots.directory.error(name, "cut", error))?;
+                    size = 0;
+                }
                 slots.files[index] = Some(SlotFile { file, size });
             }
         }
         Ok(slots)
+    }
+
+    /// Of a log that has no segment yet: where only one slot is there, it is the next to be written. It may
+    /// have been read from a cache that a failed sync left behind, and it must be durable before there is
+    /// another: two slots of which neither is valid say that this was a channel.
+    pub(crate) fn renew_the_only_one(&mut self) {
+        if self.files[self.next].is_none() && self.files[1 - self.next].is_some() {
+            self.next = 1 - self.next;
+        }
     }
 
     /// Writes `checkpoint` to the older slot, with the next generation, and syncs it. False, and nothing is
@@ -67,8 +93,12 @@ impl Slots {
         };
         self.directory.write(&*slot.file, name, &bytes, 0)?;
         self.directory.sync_file(&*slot.file, name)?;
-        self.generation += 1;
-        self.next = 1 - self.next;
+        if !planted!(GenerationReused) {
+            self.generation += 1;
+        }
+        if !planted!(SameSlotAlways) {
+            self.next = 1 - self.next;
+        }
         Ok(true)
     }
 

@@ -10,7 +10,7 @@ use super::lsn::Lsn;
 use super::record::{ALIGNMENT, Flaw, Kind, Seed};
 use super::scan::{Origin, ScanError, Scanner};
 use super::segment::{HeaderFlaw, PAGE, SegmentHeader, segment_name};
-use crate::storage::{Access, File, read_full_at};
+use crate::storage::{Access, File, StorageError, read_full_at};
 
 /// The state of a checkpoint slot.
 #[derive(Debug, Clone)]
@@ -35,13 +35,27 @@ pub(crate) fn find_start(directory: &Directory, listing: &Listing) -> Result<Sta
     let Some(checkpoint) = best_slot(&slots)? else {
         refuse_a_lost_beginning(&slots, listing)?;
         let header = newest_segment(directory, listing)?;
-        let checkpoint = first_state(directory, &header)?;
+        let checkpoint = match first_state(directory, &header)? {
+            Ok(checkpoint) => checkpoint,
+            Err(damage) => {
+                mark!(T7);
+                return Err(damage.into());
+            }
+        };
+        mark!(T6);
         return Ok(Start { slots, checkpoint, tail: Some(header) });
     };
     if let Some(header) = newest_in_use(directory, listing, &checkpoint)? {
         // Both slots name a segment before anything in it is acknowledged, so the slot is not the newest any
         // more, by whatever means. The segment explains itself.
-        let checkpoint = first_state(directory, &header)?;
+        let checkpoint = match first_state(directory, &header)? {
+            Ok(checkpoint) => checkpoint,
+            Err(damage) => {
+                mark!(T9b);
+                return Err(damage.into());
+            }
+        };
+        mark!(T9);
         return Ok(Start { slots, checkpoint, tail: Some(header) });
     }
     let tail = named_tail(directory, listing, &checkpoint)?;
@@ -53,6 +67,7 @@ pub(crate) fn find_start(directory: &Directory, listing: &Listing) -> Result<Sta
 fn refuse_a_lost_beginning(slots: &[Slot; 2], listing: &Listing) -> Result<(), LogError> {
     match slots {
         [Slot::Invalid(flaw), Slot::Invalid(_)] if listing.segments.is_empty() => {
+            mark!(T4a);
             let (file, flaw) = (SLOTS[0].to_string(), flaw.clone());
             Err(Damage { file, offset: 0, flaw, sequences: None }.into())
         }
@@ -103,6 +118,7 @@ fn best_slot(slots: &[Slot; 2]) -> Result<Option<Checkpoint>, LogError> {
         _ => return Ok(None),
     };
     let conflict = |expected: String, found: String| {
+        mark!(T3);
         let flaw = Flaw::new(expected, found);
         Damage { file: SLOTS[1].to_string(), offset: 0, flaw, sequences: None }
     };
@@ -125,10 +141,14 @@ fn named_tail(
 ) -> Result<Option<SegmentHeader>, LogError> {
     let number = checkpoint.tail;
     if number == 0 {
+        mark!(T10);
         return Ok(None);
     }
     let file = segment_name(number);
-    let damage = |flaw: Flaw| Damage { file: file.clone(), offset: 0, flaw, sequences: None };
+    let damage = |flaw: Flaw| {
+        mark!(T5);
+        Damage { file: file.clone(), offset: 0, flaw, sequences: None }
+    };
     let page = match listing.segments.get(&number) {
         Some(name) => read_page(directory, name)?,
         None => return Err(damage(Flaw::new("the tail segment", "no such file")).into()),
@@ -164,7 +184,11 @@ fn newest_segment(directory: &Directory, listing: &Listing) -> Result<SegmentHea
                 let is_harmless = |kind: Kind| kind == Kind::State;
                 for (number, name) in newer {
                     let channel_id = &header.channel_id;
-                    refuse_records(directory, channel_id, *number, name, &is_harmless)?;
+                    let found = find_record(directory, channel_id, *number, name, &is_harmless)?;
+                    if let Some(damage) = found {
+                        mark!(T7);
+                        return Err(damage.into());
+                    }
                 }
                 return Ok(header);
             }
@@ -175,13 +199,15 @@ fn newest_segment(directory: &Directory, listing: &Listing) -> Result<SegmentHea
         };
         first_flaw.get_or_insert((name.clone(), flaw));
     }
-    match first_flaw {
-        Some((file, flaw)) => Err(Damage { file, offset: 0, flaw, sequences: None }.into()),
-        None => Err(LogError::Absent(match listing.foreign.first() {
-            Some(name) => format!("it holds other files (\"{name}\") and no channel"),
-            None => "it is empty".to_string(),
-        })),
+    if let Some((file, flaw)) = first_flaw {
+        mark!(T7);
+        return Err(Damage { file, offset: 0, flaw, sequences: None }.into());
     }
+    mark!(T4);
+    Err(LogError::Absent(match listing.foreign.first() {
+        Some(name) => format!("it holds other files (\"{name}\") and no channel"),
+        None => "it is empty".to_string(),
+    }))
 }
 
 /// The newest segment behind the checkpoint's tail that was in use. Others there were being prepared: they
@@ -192,36 +218,42 @@ fn newest_in_use(
     checkpoint: &Checkpoint,
 ) -> Result<Option<SegmentHeader>, LogError> {
     for (number, name) in listing.segments.range(checkpoint.tail + 1..).rev() {
-        let found =
-            refuse_records(directory, &checkpoint.channel_id, *number, name, &Kind::begins_segment);
-        match decode_page(&read_page(directory, name)?, name)? {
-            Ok(header) if header.channel_id != checkpoint.channel_id => {
-                check_identity(&header, *number, &checkpoint.channel_id).map_err(|flaw| {
-                    Damage { file: name.clone(), offset: 0, flaw, sequences: None }
-                })?;
+        let damage = |flaw: Flaw| {
+            mark!(T9a);
+            Damage { file: name.clone(), offset: 0, flaw, sequences: None }
+        };
+        let channel_id = &checkpoint.channel_id;
+        let found = find_record(directory, channel_id, *number, name, &Kind::begins_segment)?;
+        match (decode_page(&read_page(directory, name)?, name)?, found) {
+            (Ok(header), _) if header.channel_id != *channel_id => {
+                check_identity(&header, *number, channel_id).map_err(&damage)?;
             }
-            Ok(header) if header.number == *number && found.is_err() => return Ok(Some(header)),
-            _ => found?,
+            (Ok(header), Some(_)) if header.number == *number => return Ok(Some(header)),
+            (_, Some(found)) => {
+                mark!(T9a);
+                return Err(found.into());
+            }
+            (_, None) => {}
         }
         // An opening sets one number aside, and a new segment takes the next.
         if *number > checkpoint.numbers_used + 1 {
             let expected = format!("no segment above {}", checkpoint.numbers_used + 1);
-            let flaw = Flaw::new(expected, format!("segment {number}"));
-            return Err(Damage { file: name.clone(), offset: 0, flaw, sequences: None }.into());
+            return Err(damage(Flaw::new(expected, format!("segment {number}"))).into());
         }
+        mark!(T8);
     }
     Ok(None)
 }
 
-/// Fails when the file of segment `number`, whose header may be of no use, holds records of its own that
-/// are not harmless.
-fn refuse_records(
+/// The first record of its own in the file of segment `number`, whose header may be of no use, that is not
+/// harmless, as damage.
+fn find_record(
     directory: &Directory,
     channel_id: &[u8; 16],
     number: u64,
     name: &str,
     is_harmless: &dyn Fn(Kind) -> bool,
-) -> Result<(), LogError> {
+) -> Result<Option<Damage>, StorageError> {
     let file = directory.open(name, Access::Read)?;
     let size = directory.size(&*file, name)?;
     let seed = Seed::new(channel_id, number);
@@ -235,15 +267,18 @@ fn refuse_records(
             let expected = "no records in use in a segment that no checkpoint names";
             let flaw = Flaw::new(expected, format!("a {} record", header.kind.name()));
             let sequences = Some(header.sequence..u64::MAX);
-            return Err(Damage { file: name.to_string(), offset, flaw, sequences }.into());
+            return Ok(Some(Damage { file: name.to_string(), offset, flaw, sequences }));
         }
         from = offset + ALIGNMENT as u64;
     }
-    Ok(())
+    Ok(None)
 }
 
-/// The checkpoint that the first record of a segment stands for.
-fn first_state(directory: &Directory, header: &SegmentHeader) -> Result<Checkpoint, LogError> {
+/// The checkpoint that the first record of a segment stands for, or what is there in its place.
+fn first_state(
+    directory: &Directory,
+    header: &SegmentHeader,
+) -> Result<Result<Checkpoint, Damage>, LogError> {
     let name = segment_name(header.number);
     let mut scanner = open_scanner(directory, header)?;
     let damage = |flaw: Flaw| Damage { file: name.clone(), offset: PAGE, flaw, sequences: None };
@@ -254,14 +289,15 @@ fn first_state(directory: &Directory, header: &SegmentHeader) -> Result<Checkpoi
         Ok(found) => {
             let flaw =
                 Flaw::new("a state record", format!("a {} record", found.header.kind.name()));
-            return Err(damage(flaw).into());
+            return Ok(Err(damage(flaw)));
         }
-        Err(ScanError::Invalid(flaw)) => return Err(damage(flaw).into()),
+        Err(ScanError::Invalid(flaw)) => return Ok(Err(damage(flaw))),
         Err(ScanError::Io(error)) => return Err(directory.error(&name, "read", error).into()),
     };
-    let state = State::decode(&found.payload)
-        .ok_or_else(|| damage(Flaw::new("a well-formed state", "another encoding")))?;
-    Ok(Checkpoint {
+    let Some(state) = State::decode(&found.payload) else {
+        return Ok(Err(damage(Flaw::new("a well-formed state", "another encoding"))));
+    };
+    Ok(Ok(Checkpoint {
         channel_id: header.channel_id,
         // Neither slot is valid, so the count begins anew without contradicting one.
         generation: 0,
@@ -273,7 +309,7 @@ fn first_state(directory: &Directory, header: &SegmentHeader) -> Result<Checkpoi
         lsn: found.header.end(),
         watermark: found.header.end(),
         state,
-    })
+    }))
 }
 
 pub(crate) fn read_page(directory: &Directory, name: &str) -> Result<Vec<u8>, LogError> {

@@ -101,6 +101,15 @@ impl Survey {
 
 /// Reads a log: see the module. Nothing is written.
 pub(crate) fn survey(directory: &Directory, replay: &mut dyn Replay) -> Result<Survey, LogError> {
+    // Whatever fails to be read, wherever, says nothing about the bytes; nor does what is not understood.
+    find_out(directory, replay).inspect_err(|error| match error {
+        LogError::Storage(_) => mark!(T1),
+        LogError::Unsupported { .. } => mark!(T2),
+        LogError::Absent(_) | LogError::Damaged(_) => {}
+    })
+}
+
+fn find_out(directory: &Directory, replay: &mut dyn Replay) -> Result<Survey, LogError> {
     let listing = directory.list()?;
     let Start { slots, checkpoint, tail } = find_start(directory, &listing)?;
     if tail.is_some() {
@@ -126,6 +135,7 @@ pub(crate) fn survey(directory: &Directory, replay: &mut dyn Replay) -> Result<S
 
 fn restore(replay: &mut dyn Replay, checkpoint: &Checkpoint) -> Result<(), LogError> {
     replay.restore(&checkpoint.state.upper).map_err(|problem| {
+        mark!(T12a);
         let flaw = Flaw::new("a state that fits", problem);
         let (file, offset) = match checkpoint.generation {
             0 => (segment_name(checkpoint.tail), PAGE),
@@ -135,11 +145,18 @@ fn restore(replay: &mut dyn Replay, checkpoint: &Checkpoint) -> Result<(), LogEr
     })
 }
 
-/// Both slots say that the channel was closed at the same place. One alone proves nothing: an opening
-/// overwrites the other before it writes a record, and that one may since have been damaged.
+/// Both slots say that the channel was closed at the same place. One alone is a close or an opening that was
+/// cut off, or a file from elsewhere; it is not relied on, since the unclean way is always right.
 fn both_slots_clean(survey: &Survey) -> bool {
     let end = survey.tail.as_ref().map(Tail::end);
-    survey.slots.iter().all(|slot| matches!(slot, Slot::Valid(c) if c.clean && Some(c.lsn) == end))
+    let is_clean = |slot: &Slot| match slot {
+        Slot::Valid(c) => c.clean && Some(c.lsn) == end && c.watermark <= c.lsn,
+        _ => false,
+    };
+    if planted!(CleanByOneSlot) {
+        return survey.slots.iter().any(is_clean);
+    }
+    survey.slots.iter().all(is_clean)
 }
 
 /// Replays the tail until the log ends.
@@ -158,6 +175,7 @@ impl Walk<'_> {
         let limit = self.tail_limit(&segment, &name)?;
         let mut offset = scanner.offset_of(self.survey.checkpoint.lsn);
         if offset > limit {
+            mark!(T11);
             // Less than the checkpoint saw synced.
             let flaw = Flaw::new(format!("a file of {offset} bytes"), format!("{limit} bytes"));
             return Err(self.damage(name, limit, flaw).into());
@@ -174,12 +192,14 @@ impl Walk<'_> {
         self.survey.unproven.offset = offset;
         // Closed here, and not opened since: what lies behind is the rest of a recycled file.
         if both_slots_clean(self.survey) {
+            mark!(T13);
             self.survey.end = End::Clean;
             return Ok(());
         }
         // The file had its whole length, synced, before the first record in it was acknowledged: no crash
         // makes it shorter, and what was cut off may have held records and the witnesses of their sync.
         if limit < capacity {
+            mark!(T11);
             let flaw = Flaw::new(format!("a file of {capacity} bytes"), format!("{limit} bytes"));
             return Err(self.damage(name, limit, flaw).into());
         }
@@ -187,13 +207,16 @@ impl Walk<'_> {
         let io = |error| LogError::from(directory.error(&name, "read", error));
         let behind = scanner.look_behind(offset, limit).map_err(io)?;
         let promised = behind.watermark.unwrap_or_default().max(self.survey.watermark);
-        if promised > end {
+        if promised > end && !planted!(CutOnDamage) {
+            mark!(T14);
             let found =
                 format!("{} (a later witness says that Lsn {promised} was synced)", flaw.found);
             return Err(self.damage(name, offset, Flaw::new(flaw.expected, found)).into());
         }
+        self.find_unproven(&mut scanner, offset)?;
         self.survey.end = if behind.is_blank { End::Blank } else { End::Torn };
-        self.find_unproven(&mut scanner, offset)
+        mark!(T15 if behind.is_blank, else T16);
+        Ok(())
     }
 
     /// The tail follows the complete segments, and begins with events that the state counts already or with
@@ -206,6 +229,7 @@ impl Walk<'_> {
         if follows && (from..=next).contains(&segment.first_sequence) {
             return Ok(());
         }
+        mark!(T5a);
         let expected = format!("a segment that begins with a sequence from {from} to {next}");
         let found = format!("segment {} with {}", segment.number, segment.first_sequence);
         Err(self.damage(segment_name(segment.number), 0, Flaw::new(expected, found)))
@@ -222,6 +246,7 @@ impl Walk<'_> {
                     LogError::from(self.directory.error(&name, "read", error))
                 }
                 ScanError::Invalid(flaw) => {
+                    mark!(T14a);
                     self.damage(segment_name(self.survey.checkpoint.tail), offset, flaw).into()
                 }
             })?;
@@ -252,6 +277,9 @@ impl Walk<'_> {
         let found = match scanner.record_at(offset, limit) {
             Ok(found) => found,
             Err(ScanError::Invalid(flaw)) => return Ok(Err(flaw)),
+            Err(ScanError::Io(_)) if planted!(ReadErrorIsTheEnd) => {
+                return Ok(Err(Flaw::new("a record", "a failed read")));
+            }
             Err(ScanError::Io(error)) => {
                 return Err(self.directory.error(&name(), "read", error).into());
             }
@@ -268,6 +296,7 @@ impl Walk<'_> {
             Kind::State | Kind::Watermark | Kind::Close | Kind::Moved => Ok(()),
         };
         if let Err(problem) = applied {
+            mark!(T12);
             let expected =
                 format!("a record that follows sequence {}", self.replay.next_sequence());
             return Err(self.damage(name(), offset, Flaw::new(expected, problem)).into());
@@ -291,7 +320,7 @@ fn check_sealed(
 ) -> Result<(), LogError> {
     for sealed in &survey.checkpoint.state.sealed {
         let sequences = sealed.first_sequence..sealed.end_sequence();
-        if !replay.wants(sequences.clone()) {
+        if !replay.wants(sequences.clone()) || planted!(SealedNotChecked) {
             continue;
         }
         let file = segment_name(sealed.number);
@@ -303,6 +332,7 @@ fn check_sealed(
                 size => format!("{size} bytes"),
             },
         };
+        mark!(T17);
         let flaw = Flaw::new(format!("a segment of {expected} bytes"), found);
         return Err(Damage { file, offset: 0, flaw, sequences: Some(sequences) }.into());
     }

@@ -1,31 +1,19 @@
-//! Writing the log: appending groups of records, beginning new segments, taking checkpoints, and giving back
-//! the files of segments nothing needs any more.
-//!
-//! The order of syncs that all rests on, when segment *n+1* follows segment *n*:
-//! 1. the records of *n* are synced; 2. *n+1* has its name, made durable; 3. its first record, the state,
-//!    is written and synced; 4. its header is written and synced; 5. both checkpoint slots name it: from the
-//!    first of them on it counts; 6. only now is a record in it acknowledged, and a file recycled that the
-//!    state no longer lists. `docs/CRASH_SAFETY.md` goes through a crash after each.
+//! Writing the log: appending groups of records, taking checkpoints, and giving back the files of segments
+//! nothing needs any more. How one segment follows another is in the file beside.
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use super::checkpoint::{Checkpoint, Sealed, State};
 use super::directory::Directory;
-use super::group_commit::LANES;
 use super::lsn::Lsn;
-use super::moving::Moving;
 use super::pool::Pool;
-use super::record::{Kind, PendingRecord, Place, Seed};
+use super::record::{PendingRecord, Place, Seed};
 use super::segment::{PAGE, SegmentHeader, segment_name};
 use super::slots::Slots;
-use crate::storage::{Access, File, StorageError};
-use crate::sync::{Mutex, lock};
-
-/// A segment is at least this many times as large as the state it begins with, so that states are at most
-/// an eighth of what is written, however many ranges of acknowledged sequences there are.
-const STATE_SHARE: u64 = 8;
+use crate::storage::{File, StorageError};
+use crate::sync::{AtomicBool, AtomicU64, Mutex, lock};
 
 /// Records of one group up to this size are written with one call; copying them together is cheaper than
 /// further calls.
@@ -111,7 +99,13 @@ impl Log {
     /// Whether a record of `size` bytes fits into the segment being written, after `before` other bytes.
     pub(crate) fn fits(&self, before: u64, size: u64) -> bool {
         let writer = lock(&self.writer);
-        writer.offset + before + size <= writer.header.capacity
+        let excess = if planted!(OverfullSegment) { 8 } else { 0 };
+        writer.offset + before + size <= writer.header.capacity + excess
+    }
+
+    /// Whether a record of `size` bytes may fit into the file of the segment being written, were it empty.
+    pub(crate) fn would_fit(&self, size: u64) -> bool {
+        PAGE + size <= lock(&self.writer).header.capacity
     }
 
     /// Whether puts may be written: not while less than the whole reserve is left for acks.
@@ -159,9 +153,12 @@ impl Log {
         records: impl ExactSizeIterator<Item = (&'a mut PendingRecord, u64)>,
         lane: usize,
     ) -> Result<Appended, StorageError> {
-        let watermark = self.watermark();
+        let mut watermark = self.watermark();
         let mut guard = lock(&self.writer);
         let writer = &mut *guard;
+        if planted!(WatermarkStuck) {
+            watermark = writer.header.base;
+        }
         let file = Arc::clone(&writer.lanes[lane]);
         let name = segment_name(writer.header.number);
         let mut places = Vec::with_capacity(records.len());
@@ -184,6 +181,9 @@ impl Log {
             writer.next_sequence += events;
         }
         self.directory.write(&*file, &name, &writer.gathered, gathered_at)?;
+        if planted!(WatermarkEarly) {
+            self.raise_watermark(writer.end());
+        }
         // One unusually large group must not hold its memory for good.
         writer.gathered.shrink_to(GATHER_MAX as usize);
         Ok(Appended { places, end: writer.end(), file, segment: writer.header.number })
@@ -191,8 +191,15 @@ impl Log {
 
     /// Makes a group durable. What came before it in the same segment becomes so too; earlier segments are.
     pub(crate) fn sync(&self, group: &Appended) -> Result<(), StorageError> {
-        self.syncs.fetch_add(1, Ordering::Relaxed);
-        self.directory.sync_file(&*group.file, &segment_name(group.segment))
+        let turn = self.syncs.fetch_add(1, Ordering::Relaxed);
+        if planted!(NoDataSync) || planted!(SyncOfTheOtherLaneOnly) && turn % 2 == 1 {
+            return Ok(());
+        }
+        let result = self.directory.sync_file(&*group.file, &segment_name(group.segment));
+        if planted!(RetryAfterFailedSync) && result.is_err() {
+            return self.directory.sync_file(&*group.file, &segment_name(group.segment));
+        }
+        result
     }
 
     /// A group without records: syncing it makes everything durable that was written before.
@@ -206,157 +213,17 @@ impl Log {
         }
     }
 
-    /// Begins a new segment with room for a record of `needed` bytes. `view` is the state at the end of the
-    /// log, and no group is in flight. False, and nothing has changed, when the disk has no room (for puts:
-    /// when only the reserve is left).
-    pub(crate) fn roll(
-        &self,
-        needed: u64,
-        for_puts: bool,
-        view: &View<'_>,
-    ) -> Result<bool, StorageError> {
-        let mut writer = lock(&self.writer);
-        let end = writer.end();
-        if self.watermark() < end {
-            self.syncs.fetch_add(1, Ordering::Relaxed);
-            self.directory.sync_file(&*writer.lanes[0], &segment_name(writer.header.number))?;
-            self.raise_watermark(end);
-        }
-        let mut keeper = lock(&self.keeper);
-        let sealed = Sealed {
-            number: writer.header.number,
-            base: writer.header.base,
-            size: writer.offset - PAGE,
-            first_sequence: writer.header.first_sequence,
-            events: writer.next_sequence - writer.header.first_sequence,
-        };
-        let request = NewSegment {
-            base: end,
-            first_sequence: writer.next_sequence,
-            needed,
-            for_puts,
-            moved: None,
-        };
-        self.succeed(&mut writer, &mut keeper, sealed, &request, view)
-    }
-
-    /// Begins the segment after `sealed`, and lets go of those that the state then lists no longer.
-    pub(super) fn succeed(
-        &self,
-        writer: &mut Writer,
-        keeper: &mut Keeper,
-        sealed: Sealed,
-        request: &NewSegment<'_>,
-        view: &View<'_>,
-    ) -> Result<bool, StorageError> {
-        let (done, mut live) = self.sort_out(view);
-        let done_too = (view.is_done)(sealed.first_sequence..sealed.end_sequence());
-        if !done_too {
-            live.push(sealed);
-        }
-        let Some(next) = self.begin_segment(keeper, request, &live, view)? else {
-            return Ok(false);
-        };
-        let number = next.header.number;
-        let mut segments = lock(&self.segments);
-        segments.tail = next.header.number;
-        segments.tail_base = next.header.base;
-        segments.sealed.push(sealed);
-        let released = release(&mut segments, &done, done_too.then_some(sealed.number));
-        drop(segments);
-        *writer = next;
-        self.recycle(keeper, &released)?;
-        let size = keeper.pool.reserve_size();
-        self.replenish(keeper, size, number)?;
-        Ok(true)
-    }
-
     /// Splits the complete segments into those nothing needs any more and the rest.
-    fn sort_out(&self, view: &View<'_>) -> (Vec<u64>, Vec<Sealed>) {
+    pub(super) fn sort_out(&self, view: &View<'_>) -> (Vec<u64>, Vec<Sealed>) {
         let segments = lock(&self.segments);
         let is_done = |sealed: &&Sealed| {
-            segments.pinned != Some(sealed.number)
-                && (view.is_done)(sealed.first_sequence..sealed.end_sequence())
+            let end = sealed.end_sequence() - u64::from(planted!(RecycleOneTooMany));
+            (segments.pinned != Some(sealed.number) || planted!(PinIgnored))
+                && (view.is_done)(sealed.first_sequence..end.max(sealed.first_sequence))
         };
         let done = segments.sealed.iter().filter(is_done).map(|sealed| sealed.number).collect();
         let live = segments.sealed.iter().filter(|sealed| !is_done(sealed)).copied().collect();
         (done, live)
-    }
-
-    /// Steps 2 to 5 of the module's list.
-    pub(super) fn begin_segment(
-        &self,
-        keeper: &mut Keeper,
-        request: &NewSegment<'_>,
-        live: &[Sealed],
-        view: &View<'_>,
-    ) -> Result<Option<Writer>, StorageError> {
-        let number = keeper.numbers_used + 1;
-        let state = State { sealed: live.to_vec(), upper: view.upper.clone() };
-        let encoded = state.encode();
-        let mut record = PendingRecord::new(Kind::State, encoded.len(), |out| {
-            out.extend_from_slice(&encoded);
-        });
-        let moved_size = request.moved.as_ref().map_or(0, |moved| moved.size());
-        let head = PAGE + record.size() + moved_size;
-        let needed = (head + request.needed).next_multiple_of(PAGE);
-        let desired = self.segment_size.max(STATE_SHARE * encoded.len() as u64);
-        let desired = desired.next_multiple_of(PAGE);
-        let lsn = request.base.plus(head - PAGE);
-        let mut checkpoint = self.checkpoint_at(lsn, number, request.base, state);
-        if !keeper.slots.make_room_for(&checkpoint)? {
-            return Ok(None);
-        }
-        let Some(prepared) = keeper.pool.obtain(number, needed, desired, request.for_puts)? else {
-            return Ok(None);
-        };
-        keeper.numbers_used = number;
-        let name = segment_name(number);
-        let header = SegmentHeader {
-            channel_id: self.channel_id,
-            number,
-            base: request.base,
-            first_sequence: request.first_sequence,
-            capacity: prepared.capacity,
-            epoch: self.epoch,
-        };
-        let seed = header.seed();
-        let file = prepared.file;
-        let place =
-            Place { lsn: request.base, watermark: request.base, sequence: view.next_sequence };
-        self.directory.write(&*file, &name, record.place(&seed, PAGE, place), PAGE)?;
-        if let Some(moved) = &request.moved {
-            moved.copy(&self.directory, &*file, &header, PAGE + record.size())?;
-        }
-        file.sync_all().map_err(|error| self.directory.error(&name, "sync", error))?;
-        self.directory.write(&*file, &name, &header.encode(), 0)?;
-        self.directory.sync_file(&*file, &name)?;
-        self.raise_watermark(lsn);
-        checkpoint.numbers_used = number;
-        keeper.slots.write(&mut checkpoint)?;
-        keeper.slots.write(&mut checkpoint)?;
-        keeper.lsn = lsn;
-        self.replenish(keeper, self.reserve_size(encoded.len()), number)?;
-        let lanes = self.open_lanes(file, &name)?;
-        let next_sequence = view.next_sequence;
-        let gathered = Vec::new();
-        Ok(Some(Writer { header, seed, offset: head, next_sequence, lanes, gathered }))
-    }
-
-    pub(super) fn reserve_size(&self, state_size: usize) -> u64 {
-        reserve_size(state_size, self.ack_size_max)
-    }
-
-    pub(super) fn open_lanes(
-        &self,
-        first: Arc<dyn File>,
-        name: &str,
-    ) -> Result<Vec<Arc<dyn File>>, StorageError> {
-        let mut lanes = vec![first];
-        while lanes.len() < LANES {
-            lanes.push(self.directory.open(name, Access::ReadWrite)?);
-        }
-        Ok(lanes)
     }
 
     pub(super) fn checkpoint_at(
@@ -383,7 +250,7 @@ impl Log {
     /// Stores the state aside, so that the next opening replays less, and gives back what nothing needs.
     /// Everything below `view.lsn` is synced. Does nothing when a later checkpoint is there already.
     pub(crate) fn checkpoint(&self, view: &View<'_>) -> Result<(), StorageError> {
-        debug_assert!(view.lsn <= self.watermark());
+        debug_assert!(view.lsn <= self.watermark() || planted!(CheckpointBeforeLogSync));
         let mut keeper = lock(&self.keeper);
         if keeper.closed {
             return Ok(());
@@ -397,6 +264,10 @@ impl Log {
         let encoded_size = state.upper.len() + state.sealed.len() * 8;
         let mut checkpoint = self.checkpoint_at(view.lsn, tail, tail_base, state);
         checkpoint.numbers_used = keeper.numbers_used;
+        if planted!(RecycleBeforeCheckpoint) {
+            self.recycle(&mut keeper, &done)?;
+            self.directory.sync()?;
+        }
         if !keeper.slots.write(&mut checkpoint)? {
             return Ok(());
         }
@@ -428,7 +299,11 @@ impl Log {
         (segments.tail, segments.tail_base)
     }
 
-    fn recycle(&self, keeper: &mut Keeper, released: &[u64]) -> Result<(), StorageError> {
+    pub(super) fn recycle(
+        &self,
+        keeper: &mut Keeper,
+        released: &[u64],
+    ) -> Result<(), StorageError> {
         released.iter().try_for_each(|number| keeper.pool.recycle(*number))
     }
 
@@ -454,30 +329,14 @@ impl Log {
     }
 }
 
-/// Bytes a reserve file needs: the state may grow eightfold while the disk is full, and the largest ack still
-/// fits behind it.
-pub(super) fn reserve_size(state_size: usize, ack_size_max: u64) -> u64 {
-    PAGE + STATE_SHARE * state_size as u64 + ack_size_max
-}
-
-/// What a new segment is to be.
-pub(super) struct NewSegment<'a> {
-    pub(super) base: Lsn,
-    pub(super) first_sequence: u64,
-    /// Bytes that must fit beside what it begins with.
-    pub(super) needed: u64,
-    pub(super) for_puts: bool,
-    pub(super) moved: Option<Moving<'a>>,
-}
-
 /// Takes segments out of the table, so that no reader opens them any more, and says which; those that a
 /// reader has open meanwhile stay for the next checkpoint.
-fn release(segments: &mut Segments, done: &[u64], and: Option<u64>) -> Vec<u64> {
+pub(super) fn release(segments: &mut Segments, done: &[u64], and: Option<u64>) -> Vec<u64> {
     let mut released = Vec::new();
     let pinned = segments.pinned;
     segments.sealed.retain(|sealed| {
         let listed = done.binary_search(&sealed.number).is_ok() || and == Some(sealed.number);
-        let release = listed && pinned != Some(sealed.number);
+        let release = listed && (pinned != Some(sealed.number) || planted!(PinIgnored));
         if release {
             released.push(sealed.number);
         }

@@ -97,9 +97,8 @@ pub fn inspect_on(storage: Arc<dyn Storage>) -> Result<Inspection, OpenError> {
     for turn in 1..=TRIES {
         let in_use = is_in_use(&directory)?;
         match look(&directory) {
-            Ok(Some(seen)) => return Ok(report(&directory, seen, in_use)),
-            Ok(None) => {}
-            Err(error) => last = Some(error),
+            Ok(seen) if seen.is_same => return Ok(report(&directory, seen, in_use)),
+            looked => last = Some(looked),
         }
         if !in_use && !is_in_use(&directory)? {
             // An owner may have gone in between; alone with the files, the second look is the one that
@@ -116,18 +115,19 @@ pub fn inspect_on(storage: Arc<dyn Storage>) -> Result<Inspection, OpenError> {
     {
         return Ok(inspection);
     }
-    Err(match last {
-        Some(error) => open_error(&directory, error),
-        None => {
+    match last {
+        Some(Err(error)) => Err(open_error(&directory, error)),
+        // Nobody changes the files, so the slots are older ones than the log.
+        Some(Ok(seen)) if failures_alone == 2 => Ok(report(&directory, seen, false)),
+        _ => {
             let owner = owner_note(&*directory.storage);
-            OpenError::InUse { path: directory.storage.location(), owner }
+            Err(OpenError::InUse { path: directory.storage.location(), owner })
         }
-    })
+    }
 }
 
-/// One survey; `None` when an owner went on to another segment meanwhile. Then the old one may have been
-/// recycled while it was read, and its records seem to end early.
-fn look(directory: &Directory) -> Result<Option<Seen>, LogError> {
+/// One survey.
+fn look(directory: &Directory) -> Result<Seen, LogError> {
     let mut queue = Queue::default();
     let survey = survey(directory, &mut queue)?;
     let disk_bytes = disk_bytes(directory)?;
@@ -135,13 +135,17 @@ fn look(directory: &Directory) -> Result<Option<Seen>, LogError> {
         Some(checkpoint) => checkpoint.tail == survey.checkpoint.tail,
         None => true,
     };
-    Ok(is_same.then_some(Seen { survey, queue, disk_bytes }))
+    Ok(Seen { survey, queue, disk_bytes, is_same })
 }
 
 struct Seen {
     survey: Survey,
     queue: Queue,
     disk_bytes: u64,
+    /// The newest slot names the segment that the survey ended in. If not, and there is an owner, it went on
+    /// to another segment meanwhile: the old one may have been recycled while it was read, and its records
+    /// seem to end early.
+    is_same: bool,
 }
 
 #[allow(clippy::disallowed_methods, reason = "the wait is for another process, and bounded")]
@@ -180,7 +184,7 @@ fn disk_bytes(directory: &Directory) -> Result<u64, StorageError> {
 }
 
 fn report(directory: &Directory, seen: Seen, in_use: bool) -> Inspection {
-    let Seen { survey, queue, disk_bytes } = seen;
+    let Seen { survey, queue, disk_bytes, .. } = seen;
     let mut table: Vec<_> =
         survey.checkpoint.state.sealed.iter().map(|sealed| row(sealed, &queue)).collect();
     if let Some(tail) = &survey.tail {

@@ -173,7 +173,7 @@ def decode_state(data):
 def check_preamble(data, magic):
     need(len(data) >= 20 and data[:8] == magic, "another magic")
     version = struct.unpack_from("<I", data, 8)[0]
-    need(version < 1000, "no version")
+    need(0 < version < 1000, "no version")
     if version != 1:
         raise Unsupported(f"version {version}")
 
@@ -346,7 +346,7 @@ class Reader:
 
     def judge(self, segment, at):
         end = segment.lsn(at)
-        if all(slot and slot.clean and slot.lsn == end for slot in self.slots):
+        if all(slot and slot.clean and slot.watermark <= slot.lsn == end for slot in self.slots):
             return "clean"
         need(len(segment.data) >= segment.capacity, "the last segment is shorter than it was made")
         promised = self.watermark

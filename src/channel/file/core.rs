@@ -221,11 +221,33 @@ impl Core {
         if self.log.fits(0, entry.size()) {
             return Ok(true);
         }
-        Ok(self.with_view(|view| self.log.roll(entry.size(), entry.is_put(), view))? && usable())
+        if self.with_view(|view| self.log.roll(entry.size(), entry.is_put(), view))? {
+            return Ok(usable());
+        }
+        Ok(entry.is_put() && self.change_places(entry.size())? && usable())
+    }
+
+    /// The last means of a put on a full disk: when all is acknowledged, what stands in the way is the
+    /// segment being written, which is never given back. It changes places with a file of the reserve. A
+    /// crash in between is one while an ack begins a segment: the opening finds what nothing needs, and
+    /// recycles it.
+    fn change_places(&self, size: u64) -> Result<bool, StorageError> {
+        let roll = |needed| {
+            self.with_view(|view| match (view.is_done)(0..view.next_sequence) {
+                true => self.log.roll(needed, false, view),
+                false => Ok(false),
+            })
+        };
+        // When only its own file is large enough it comes back, empty.
+        let changed = roll(size)? || self.log.would_fit(size) && roll(0)? && roll(size)?;
+        if changed {
+            self.with_view(|view| self.log.regain(view))?;
+        }
+        Ok(changed)
     }
 
     fn apply_entry(&self, shown: &mut Shown, entry: Entry, lsn: Lsn, end: Lsn, sequence: u64) {
-        shown.unwitnessed |= !matches!(entry.effect, Effect::Nothing);
+        shown.unwitnessed |= !matches!(entry.effect, Effect::Nothing) && !planted!(NoIdleWatermark);
         let fits = "the log gave this record the next sequence, and acks only what was delivered";
         match entry.effect {
             Effect::Put { events, size, cursors } => {

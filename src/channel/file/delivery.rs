@@ -57,7 +57,8 @@ impl Delivery {
 
     /// Lends the next event. After an error everything is as before.
     pub(crate) fn take(&mut self, shown: &Mutex<Shown>) -> Result<Option<Taken>, LogError> {
-        if let Some((sequence, event)) = self.returned.pop_first() {
+        let reversed = if planted!(RollbackReversed) { self.returned.pop_last() } else { None };
+        if let Some((sequence, event)) = reversed.or_else(|| self.returned.pop_first()) {
             self.lent += 1;
             return Ok(Some(Taken { sequence, event }));
         }
@@ -83,8 +84,11 @@ impl Delivery {
     }
 
     /// Puts lent events back.
-    pub(crate) fn give_back(&mut self, taken: Vec<Taken>) {
+    pub(crate) fn give_back(&mut self, mut taken: Vec<Taken>) {
         self.lent -= taken.len() as u64;
+        if planted!(RollbackLosesOne) {
+            taken.pop();
+        }
         self.returned.extend(taken.into_iter().map(|taken| (taken.sequence, taken.event)));
     }
 

@@ -3,6 +3,7 @@
 use super::codec::{Events, decode_ack, decode_put_head, encode_ack, encode_put};
 use super::queue::Queue;
 use crate::bytes::Bytes;
+use crate::channel::transaction::Cursors;
 use crate::event::Event;
 
 /// Decodes bytes as the payload of each kind of record.
@@ -22,22 +23,65 @@ pub(crate) fn payloads(bytes: &[u8]) {
     }
 }
 
-fn put(bytes: &[u8]) {
-    let Ok(head) = decode_put_head(bytes) else {
-        return;
-    };
-    let mut events = Events::new(Bytes::from(bytes.to_vec()), &head);
-    let mut decoded: Vec<Event> = Vec::new();
-    loop {
-        match events.next() {
-            Ok(Some(event)) => decoded.push(event),
-            Ok(None) => break,
-            Err(_) => return,
+/// Makes a transaction out of bytes, encodes it, and decodes it again: as it is, and with one byte changed.
+pub(crate) fn transaction(bytes: &[u8]) {
+    let mut input = Cut(bytes);
+    let (at, change) = (input.number(), input.number() as u8);
+    let cursor = (String::from_utf8_lossy(input.part()).into_owned(), Some(input.part().to_vec()));
+    let cursors = Cursors::from([cursor, ("gone".to_string(), None)]);
+    let mut events = Vec::new();
+    while !input.0.is_empty() {
+        let mut event = Event::new(input.part().to_vec());
+        for _ in 0..input.number() % 4 {
+            let [key, value] = [input.part(), input.part()].map(String::from_utf8_lossy);
+            event.headers.insert(key.into_owned(), value.into_owned());
         }
+        events.push(event);
+    }
+    let size = events.iter().map(Event::size).sum();
+    let mut payload = encode_put(&events, size, &cursors).payload().to_vec();
+    assert_eq!(decode_put(&payload), Some((cursors, events)));
+    let at = at % payload.len();
+    payload[at] ^= change;
+    put(&payload);
+}
+
+/// Cuts parts off the front.
+struct Cut<'a>(&'a [u8]);
+
+impl<'a> Cut<'a> {
+    fn number(&mut self) -> usize {
+        self.bytes(2).iter().fold(0, |number, byte| number << 8 | usize::from(*byte))
+    }
+
+    fn part(&mut self) -> &'a [u8] {
+        let size = self.number();
+        self.bytes(if size < 1 << 12 { size } else { size & 15 })
+    }
+
+    fn bytes(&mut self, size: usize) -> &'a [u8] {
+        let (part, rest) = self.0.split_at(size.min(self.0.len()));
+        self.0 = rest;
+        part
+    }
+}
+
+fn decode_put(payload: &[u8]) -> Option<(Cursors, Vec<Event>)> {
+    let head = decode_put_head(payload).ok()?;
+    let mut events = Events::new(Bytes::from(payload.to_vec()), &head);
+    let mut decoded = Vec::new();
+    while let Some(event) = events.next().ok()? {
+        decoded.push(event);
     }
     assert_eq!(decoded.len() as u64, head.count);
-    let size = decoded.iter().map(Event::size).sum();
-    assert_eq!(size, (bytes.len() - head.events_at) as u64, "events of another size");
-    let again = encode_put(&decoded, size, &head.cursors);
+    Some((head.cursors, decoded))
+}
+
+fn put(bytes: &[u8]) {
+    let Some((cursors, events)) = decode_put(bytes) else {
+        return;
+    };
+    let size = events.iter().map(Event::size).sum();
+    let again = encode_put(&events, size, &cursors);
     assert_eq!(again.payload(), bytes, "a second encoding of a put");
 }

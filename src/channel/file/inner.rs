@@ -1,7 +1,7 @@
 //! The file channel beneath its transactions: room, commits, loans, and what is done at intervals.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::core::{Acks, Core, Effect, Ended, Entry, Refusal as NoRoom};
@@ -12,7 +12,7 @@ use crate::channel::transaction::{Backend, PutBatch, Refusal, TakeBatch, Taken};
 use crate::channel::{CloseError, CommitError, Stopped, TakeError};
 use crate::log::{GroupCommit, Kind, LogError};
 use crate::storage::Lock;
-use crate::sync::{Mutex, lock};
+use crate::sync::{AtomicBool, Mutex, lock};
 
 /// Lazy acks are committed at once when they have come to this many ranges.
 const LAZY_RANGES_MAX: usize = 1024;
@@ -67,7 +67,9 @@ impl Inner {
     /// Stops the channel for good, and wakes everybody who waits for anything.
     fn stop(&self, stopped: &Stopped) {
         self.commit.fail(Ended::Stopped(stopped.clone()));
-        self.room.stop(stopped.clone());
+        if !planted!(FailureUnheard) {
+            self.room.stop(stopped.clone());
+        }
         self.core().news.raise();
     }
 
@@ -139,8 +141,12 @@ impl Inner {
 
     /// Stores the queue's state aside, and gives segments back that nothing needs.
     pub(super) fn checkpoint(&self) -> Result<(), CloseError> {
+        // It may not need a commit, which would say so: after a failed write nothing more is written.
+        if let Some(ended) = self.ended() {
+            return Err(self.close_error(ended));
+        }
         self.core().with_view(|view| {
-            if self.core().log.watermark() < view.lsn {
+            if self.core().log.watermark() < view.lsn && !planted!(CheckpointBeforeLogSync) {
                 self.run(Entry::sync_only())?;
             }
             self.core().log.checkpoint(view).map_err(|error| self.close_error(Ended::from(error)))
@@ -165,7 +171,9 @@ impl Inner {
         }
         self.room.close();
         self.core().news.raise();
-        self.send_lazy();
+        if !planted!(LazyAcksLostAtClose) {
+            self.send_lazy();
+        }
         self.commit.close(Entry::bare(Kind::Close)).map_err(|ended| self.close_error(ended))?;
         let core = self.core();
         core.with_view(|view| core.log.close(view))
@@ -263,6 +271,9 @@ impl Backend for Inner {
         }
         lock(&self.delivery).settle(events);
         self.room.release(events, size);
+        if planted!(RoomGivenTwice) {
+            self.room.release(events, size);
+        }
         Ok(())
     }
 

@@ -10,6 +10,8 @@ mod maintenance;
 mod queue;
 mod ranges;
 mod recovery;
+#[cfg(all(test, shuttle))]
+mod shuttle_tests;
 mod tail;
 
 use std::collections::BTreeMap;

@@ -132,7 +132,8 @@ impl Queue {
         put_varint(&mut out, lsn.0);
         put_varint(&mut out, sequence);
         put_varint(&mut out, self.acked.low());
-        let above = self.acked.above();
+        let forgotten = if planted!(RangesForgotten) { usize::MAX } else { 0 };
+        let above = self.acked.above().skip(forgotten);
         put_varint(&mut out, above.len() as u64);
         let mut end = self.acked.low();
         for range in above {
@@ -202,7 +203,10 @@ impl Replay for Queue {
     fn apply(&mut self, header: &RecordHeader, payload: &Bytes) -> Result<(), String> {
         let malformed = |Malformed(problem)| problem.to_string();
         if header.kind == Kind::Ack {
-            let ack = decode_ack(payload).map_err(malformed)?;
+            let mut ack = decode_ack(payload).map_err(malformed)?;
+            if planted!(CursorsForgotten) {
+                ack.cursors.clear();
+            }
             let (ranges, bytes, cursors) = (&ack.ranges, ack.bytes, &ack.cursors);
             return Queue::apply(self, &Change::Ack { ranges, bytes, cursors });
         }

@@ -44,7 +44,7 @@ pub(crate) fn lock_channel(
             Ok(lock) => return Ok(lock),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 if turn < LOCK_TRIES {
-                    pause();
+                    crate::sync::sleep(LOCK_PAUSE);
                 }
             }
             Err(error) => {
@@ -53,11 +53,6 @@ pub(crate) fn lock_channel(
         }
     }
     Err(OpenError::InUse { path: storage.location(), owner: owner_note(&**storage) })
-}
-
-#[allow(clippy::disallowed_methods, reason = "the only wait on another process, and it is bounded")]
-fn pause() {
-    std::thread::sleep(LOCK_PAUSE);
 }
 
 /// What the lock's holder wrote into it.
@@ -105,6 +100,7 @@ pub(super) fn open(
             (Log::open(directory.clone(), &log_options, &survey, &view), recovery)
         }
         Err(LogError::Absent(_)) if options.create => {
+            mark!(P1);
             let upper = queue.encode();
             let recovery = Recovery { location, created: true, clean: true, replayed_bytes: 0 };
             (Log::create(directory.clone(), &log_options, upper), recovery)
@@ -114,6 +110,7 @@ pub(super) fn open(
     let log = match opened.map_err(|error| open_error(&directory, error))? {
         Some(log) => log,
         None => {
+            mark!(P2);
             let error = ErrorKind::StorageFull.into();
             return Err(directory.error("", "allocate a segment in", error).into());
         }

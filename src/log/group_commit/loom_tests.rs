@@ -6,11 +6,8 @@
 //!     --target-dir target/loom -- loom --nocapture
 //! ```
 //!
-//! Tests that use our locks outside of a model are not compiled then.
-//!
-//! Loom ends a model that blocks for ever with a panic, and so one that takes too many steps. It would end
-//! one quietly after a set time or number of executions, so neither is set: a model that returns was
-//! finished.
+//! Tests that use our locks outside of a model are not compiled then. `src/sync/model.rs` says why a model
+//! that returns was finished.
 #![allow(clippy::disallowed_types, reason = "what the model remembers must be invisible to loom")]
 
 use std::collections::VecDeque;
@@ -21,7 +18,7 @@ use loom::sync::atomic::AtomicUsize as Step;
 use loom::thread;
 
 use super::{GroupCommit, Groups, LANES, Rejected};
-use crate::sync::{Condvar, Mutex, lock, wait};
+use crate::sync::{Condvar, Mutex, lock, model, wait};
 
 /// An entry for which the disk never has room, and one for which it must be made.
 const TOO_LARGE: u32 = 1000;
@@ -263,26 +260,18 @@ fn acknowledged(commits: &GroupCommit<Disk>, entry: u32) {
 /// Explores `body`, which gets a new group commit each time; `bound` limits how often a thread is interrupted
 /// where it could go on, `None` being no limit.
 fn explore(
-    name: &str,
+    name: &'static str,
     bound: Option<usize>,
+    floor: u64,
     faults: Faults,
     body: impl Fn(Arc<GroupCommit<Disk>>) + Send + Sync + 'static,
 ) -> Arc<Seen> {
     let seen = Arc::new(Seen::default());
-    let mut model = loom::model::Builder::new();
-    model.preemption_bound = bound;
-    model.max_branches = 100_000;
-    model.max_permutations = None;
-    model.max_duration = None;
-    model.checkpoint_file = None;
     let inner = Arc::clone(&seen);
-    model.check(move || {
+    model::explore(name, bound, floor, move |_| {
         inner.executions.fetch_add(1, Ordering::Relaxed);
         body(Arc::new(Disk::new(faults, &inner)));
     });
-    let executions = seen.executions.load(Ordering::Relaxed);
-    assert!(executions > 1, "nothing was explored");
-    eprintln!("loom: {name}: finished after {executions} executions");
     seen
 }
 
@@ -312,7 +301,7 @@ fn complete(commits: &GroupCommit<Disk>, entries: &[u32]) {
 
 #[test]
 fn two_commits() {
-    let seen = explore("two commits", None, Faults::default(), |commits| {
+    let seen = explore("group_commit.two_commits", None, 300_000, Faults::default(), |commits| {
         assert_eq!(race(&commits, &[1, 2]), [Ok(()), Ok(())]);
         complete(&commits, &[1, 2]);
     });
@@ -321,10 +310,11 @@ fn two_commits() {
 
 #[test]
 fn three_commits() {
-    let seen = explore("three commits", Some(3), Faults::default(), |commits| {
-        assert_eq!(race(&commits, &[1, 2, 3]), [Ok(()); 3]);
-        complete(&commits, &[1, 2, 3]);
-    });
+    let seen =
+        explore("group_commit.three_commits", Some(3), 25_000, Faults::default(), |commits| {
+            assert_eq!(race(&commits, &[1, 2, 3]), [Ok(()); 3]);
+            complete(&commits, &[1, 2, 3]);
+        });
     assert_eq!(seen.syncs_at_once.load(Ordering::Relaxed), LANES, "no second lane was used");
     assert!(seen.entries_at_once.load(Ordering::Relaxed) >= 2, "no group was formed");
 }
@@ -332,7 +322,7 @@ fn three_commits() {
 #[test]
 fn a_failed_sync_fails_its_group_and_all_later_ones() {
     let faults = Faults { sync: true, ..Faults::default() };
-    let seen = explore("failed sync", Some(3), faults, |commits| {
+    let seen = explore("group_commit.failed_sync", Some(3), 4_000, faults, |commits| {
         let results = race(&commits, &[1, 2, 3]);
         let inner = &commits.groups().seen;
         inner.failures.fetch_add(usize::from(results.contains(&Err("sync"))), Ordering::Relaxed);
@@ -346,9 +336,29 @@ fn a_failed_sync_fails_its_group_and_all_later_ones() {
 }
 
 #[test]
+fn i1_i7_what_counts_is_acknowledged_though_a_failure_from_elsewhere_comes_meanwhile() {
+    let seen =
+        explore("group_commit.failure_beside", Some(3), 15_000, Faults::default(), |commits| {
+            // Three, so that two of them are in one group and one of these follows.
+            let threads = [1, 2, 3].map(|entry| {
+                let other = Arc::clone(&commits);
+                thread::spawn(move || commit(&other, entry))
+            });
+            commits.fail("elsewhere");
+            let results = threads.map(|thread| thread.join().expect("no panic"));
+            let acknowledged = results.iter().filter(|result| result.is_ok()).count();
+            assert_eq!(commits.groups().state().applied, acknowledged, "{results:?}");
+            let seen = &commits.groups().seen;
+            seen.failures.fetch_add(usize::from(acknowledged < 3), Ordering::Relaxed);
+        });
+    let failures = seen.failures.load(Ordering::Relaxed);
+    assert!(failures > 0 && failures < seen.executions.load(Ordering::Relaxed));
+}
+
+#[test]
 fn a_failed_write_fails_everything() {
     let faults = Faults { write: true, ..Faults::default() };
-    explore("failed write", None, faults, |commits| {
+    explore("group_commit.failed_write", None, 30, faults, |commits| {
         assert_eq!(race(&commits, &[1, 2]), [Err("write"); 2]);
     });
 }
@@ -356,24 +366,25 @@ fn a_failed_write_fails_everything() {
 #[test]
 fn two_syncs_in_flight_are_acknowledged_in_order() {
     // Four groups, so that each lane is used again after it was given back.
-    let seen = explore("two syncs in flight", Some(3), Faults::default(), |commits| {
-        let other = Arc::clone(&commits);
-        let thread = thread::spawn(move || {
-            commit(&other, 1).expect("nothing fails");
-            commit(&other, 2).expect("nothing fails");
+    let seen =
+        explore("group_commit.two_syncs_in_flight", Some(3), 4_000, Faults::default(), |commits| {
+            let other = Arc::clone(&commits);
+            let thread = thread::spawn(move || {
+                commit(&other, 1).expect("nothing fails");
+                commit(&other, 2).expect("nothing fails");
+            });
+            commit(&commits, 3).expect("nothing fails");
+            commit(&commits, 4).expect("nothing fails");
+            thread.join().expect("no panic");
+            complete(&commits, &[1, 2, 3, 4]);
         });
-        commit(&commits, 3).expect("nothing fails");
-        commit(&commits, 4).expect("nothing fails");
-        thread.join().expect("no panic");
-        complete(&commits, &[1, 2, 3, 4]);
-    });
     assert_eq!(seen.syncs_at_once.load(Ordering::Relaxed), LANES);
 }
 
 #[test]
 fn a_slow_sync_does_not_hold_up_the_next_write() {
     let faults = Faults { slow_sync: true, ..Faults::default() };
-    explore("slow sync", Some(4), faults, |commits| {
+    explore("group_commit.slow_sync", Some(4), 2_500, faults, |commits| {
         assert_eq!(race(&commits, &[1, 2]), [Ok(()), Ok(())]);
         complete(&commits, &[1, 2]);
     });
@@ -381,7 +392,7 @@ fn a_slow_sync_does_not_hold_up_the_next_write() {
 
 #[test]
 fn room_is_made_while_nothing_is_in_flight() {
-    let seen = explore("make room", Some(3), Faults::default(), |commits| {
+    let seen = explore("group_commit.make_room", Some(3), 25_000, Faults::default(), |commits| {
         assert_eq!(race(&commits, &[1, 2, NEEDS_ROOM]), [Ok(()); 3]);
         complete(&commits, &[1, 2, NEEDS_ROOM]);
     });
@@ -391,7 +402,7 @@ fn room_is_made_while_nothing_is_in_flight() {
 
 #[test]
 fn an_entry_without_room_is_refused_and_holds_nobody_up() {
-    explore("refused", Some(3), Faults::default(), |commits| {
+    explore("group_commit.refused", Some(3), 9_000, Faults::default(), |commits| {
         assert_eq!(race(&commits, &[1, 2, TOO_LARGE]), [Ok(()); 3]);
         complete(&commits, &[1, 2]);
         assert_eq!(commits.groups().state().refused, [TOO_LARGE]);
@@ -401,7 +412,7 @@ fn an_entry_without_room_is_refused_and_holds_nobody_up() {
 #[test]
 fn a_failure_to_make_room_fails_what_waits() {
     let faults = Faults { room: true, ..Faults::default() };
-    explore("failed room", None, faults, |commits| {
+    explore("group_commit.failed_room", None, 1_100, faults, |commits| {
         let results = race(&commits, &[1, NEEDS_ROOM]);
         assert_eq!(results[1], Err("no room"));
         assert_eq!(commits.failure(), Some("no room"));
@@ -410,7 +421,7 @@ fn a_failure_to_make_room_fails_what_waits() {
 
 #[test]
 fn a_commit_against_the_close() {
-    let seen = explore("close", Some(4), Faults::default(), |commits| {
+    let seen = explore("group_commit.close", Some(4), 350, Faults::default(), |commits| {
         let other = Arc::clone(&commits);
         let thread = thread::spawn(move || commit(&other, 1));
         commits.close(2).expect("nothing fails");
@@ -429,7 +440,7 @@ fn a_commit_against_the_close() {
 
 #[test]
 fn what_was_submitted_goes_with_a_push_or_a_commit() {
-    explore("submit and push", Some(4), Faults::default(), |commits| {
+    explore("group_commit.submit_and_push", Some(4), 2_000, Faults::default(), |commits| {
         let other = Arc::clone(&commits);
         let thread = thread::spawn(move || commit(&other, 1));
         commits.submit(2).map_err(|rejected| rejected.error).expect("nothing fails");

@@ -119,16 +119,24 @@ impl State {
         Ok(&self.inodes[&inode].cache)
     }
 
-    pub(super) fn write(&mut self, handle: u64, bytes: &[u8], offset: u64) -> io::Result<usize> {
+    /// Writes; `fault` says where the bytes really go.
+    pub(super) fn write(
+        &mut self,
+        handle: u64,
+        bytes: &[u8],
+        offset: u64,
+        fault: Option<Fault>,
+    ) -> io::Result<usize> {
         let inode = self.inode_of(handle)?;
         let count = self.writable(inode, bytes.len(), offset)?;
         if count == 0 {
             return Ok(0);
         }
         let bytes = &bytes[..count];
+        let end = offset + count as u64;
+        self.keep_version_before(inode, offset..end);
         let cache = &mut self.inode_mut(inode).cache;
         let from = cache.size();
-        let end = offset + count as u64;
         cache.grow(end);
         cache.write(bytes, offset);
 
@@ -138,7 +146,13 @@ impl State {
         let mut sectors = vec![0; ((last - first + 1) * SECTOR_SIZE) as usize];
         cache.read_past_end(&mut sectors, start);
         let sectors: Arc<[u8]> = sectors.into();
+        self.keep_versions(inode, first, &sectors);
+        let is_misled = self.mislead(&sectors, fault);
         for sector in first..=last {
+            self.inode_mut(inode).bad_sectors.remove(&sector);
+            if is_misled {
+                continue;
+            }
             let begin = sector * SECTOR_SIZE;
             let changed = offset.max(begin) - begin..end.min(begin + SECTOR_SIZE) - begin;
             self.push(Change::Data {
@@ -216,7 +230,9 @@ impl State {
                 return Ok(());
             }
         };
-        self.retain(|effect| effect.change.inode() != Some(inode));
+        self.fail_write_back(inode);
+        self.inode_mut(inode).is_error_told = true;
+        self.tell(handle);
         if fault == Some(Fault::FailedSync(FailedSync::Reverted)) {
             let inode = self.inode_mut(inode);
             inode.cache = inode.durable.clone();

@@ -65,14 +65,22 @@ pub struct Hostile {
     /// No power-safe overwrite: a sector that was being written is noise as a whole, together with the
     /// bytes in it that had been durable before.
     pub unsafe_overwrite: bool,
+    /// A file whose new length survived shows noise where its data did not, or where none was written:
+    /// blocks of a former owner.
+    pub stale_blocks: bool,
     /// A rename leaves both names, or none.
     pub split_renames: bool,
 }
 
 impl Hostile {
     /// Everything.
-    pub const ALL: Hostile =
-        Hostile { torn_sectors: true, garbage: true, unsafe_overwrite: true, split_renames: true };
+    pub const ALL: Hostile = Hostile {
+        torn_sectors: true,
+        garbage: true,
+        unsafe_overwrite: true,
+        stale_blocks: true,
+        split_renames: true,
+    };
 
     /// Everything that a program can stand which relies on power-safe overwrite and on atomic renames,
     /// as most do.
@@ -80,6 +88,7 @@ impl Hostile {
         torn_sectors: true,
         garbage: true,
         unsafe_overwrite: false,
+        stale_blocks: true,
         split_renames: false,
     };
 }
@@ -106,6 +115,7 @@ impl State {
         state.locks.clear();
         state.pending = Arc::default();
         state.call = 0;
+        self.show_stale_blocks(&fates, &mut state);
         for (effect, fate) in self.pending.iter().zip(fates) {
             match effect.change.inode() {
                 Some(inode) => effect.change.apply(&mut state.inode_mut(inode).durable, fate),
@@ -118,7 +128,12 @@ impl State {
             if let Some(inode) = inodes.get(number) {
                 let mut durable = inode.durable.clone();
                 durable.cut(durable.size());
-                state.inodes.insert(*number, Inode::new(name, durable));
+                let found = Inode {
+                    bad_sectors: inode.bad_sectors.clone(),
+                    versions: inode.versions.clone(),
+                    ..Inode::new(name, durable)
+                };
+                state.inodes.insert(*number, found);
             }
         }
         state
@@ -181,6 +196,32 @@ impl State {
         self.pending.iter().map(fate).collect()
     }
 
+    /// See [`SimDisk::torn_points`](super::SimDisk::torn_points).
+    pub(super) fn torn_points(&self) -> Vec<u64> {
+        let before = self.crash(&Crash::Torn(0));
+        let is_in_flight = |effect: &&Effect| effect.call == self.call;
+        let in_flight = || self.pending.iter().filter(is_in_flight);
+        let grows = in_flight().any(|effect| matches!(effect.change, Change::Length { .. }));
+        let (mut points, mut count) = (vec![0], 0);
+        for effect in in_flight() {
+            let Change::Data { inode, sector, bytes, at, changed } = &effect.change else {
+                continue;
+            };
+            let new = &bytes[at + changed.start..at + changed.end];
+            let mut old = new.to_vec();
+            if let Some(inode) = before.inodes.get(inode) {
+                inode.durable.read_past_end(&mut old, sector * SECTOR_SIZE + changed.start as u64);
+            }
+            for (old, new) in old.iter().zip(new) {
+                count += 1;
+                if grows || old != new {
+                    points.push(count);
+                }
+            }
+        }
+        points
+    }
+
     fn random_fates(&self, seed: u64) -> Vec<Fate> {
         // A stream for each class: one more pending name does not change what happens to the data.
         let [mut data, mut inner, mut names] = [1, 2, 3].map(|class| Random::new(mix(seed, class)));
@@ -203,7 +244,7 @@ impl State {
     }
 
     fn make_worse(&self, fates: &mut [Fate], seed: u64, hostile: Hostile) {
-        let mut random = Random::new(mix(seed, 4));
+        let [mut random, mut blocks] = [4, 5].map(|class| Random::new(mix(seed, class)));
         for (effect, fate) in self.pending.iter().zip(fates) {
             match &effect.change {
                 Change::Data { changed, .. } => {
@@ -222,6 +263,12 @@ impl State {
                         *fate = Fate::GarbageSector(noise);
                     }
                 }
+                Change::Length { from, to, .. } if from < to => {
+                    let [stale, noise] = [blocks.below(100), blocks.next()];
+                    if hostile.stale_blocks && stale < HOSTILE_PERCENT && *fate != Fate::Lost {
+                        *fate = Fate::NoisyLength(noise);
+                    }
+                }
                 Change::Rename { .. } => {
                     let [split, both] = [random.chance(2 * HOSTILE_PERCENT), random.chance(50)];
                     if hostile.split_renames && split {
@@ -229,6 +276,22 @@ impl State {
                     }
                 }
                 _ => {}
+            }
+        }
+    }
+
+    /// Puts noise behind the ends of the files whose growth survives with it. What was written there, and
+    /// survives, comes on top.
+    fn show_stale_blocks(&self, fates: &[Fate], state: &mut State) {
+        for (effect, fate) in self.pending.iter().zip(fates) {
+            if let (Change::Length { inode, from, to }, Fate::NoisyLength(seed)) =
+                (&effect.change, fate)
+            {
+                let durable = &mut state.inode_mut(*inode).durable;
+                let from = durable.size().max(*from);
+                let mut noise = vec![0; usize::try_from(to.saturating_sub(from)).unwrap_or(0)];
+                Random::new(*seed).fill(&mut noise);
+                durable.write(&noise, from);
             }
         }
     }

@@ -94,6 +94,9 @@ pub enum Fate {
     GarbageSector(u64),
     /// Length: a growth stopped here. Values outside the growth count as its nearer end.
     Length(u64),
+    /// Length: a growth survived, and where nothing was written behind the old end there is noise from this
+    /// seed: what the blocks held before, on file systems that do not clear them.
+    NoisyLength(u64),
     /// Rename: the file has the new name and the old one as well.
     BothNames,
     /// Rename: the file has lost the old name and not got the new one.

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 
 /// The calls of [`Storage`](crate::storage::Storage), [`File`](crate::storage::File) and
 /// [`Lock`](crate::storage::Lock) that the disk counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs, reason = "each is the call of its name")]
 pub enum CallKind {
     List,
@@ -33,14 +33,16 @@ impl CallKind {
 }
 
 /// How a sync fails. In each case the pending effects of the file, or of the directory, are given up:
-/// they will be gone after a crash, whatever later syncs say.
+/// they will be gone after a crash, whatever later syncs say. Each *other* description of the file that is
+/// open at that time reports the error at its next sync, once: so Linux does since version 4.13.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailedSync {
-    /// Reported once; the cache still shows what is lost, and the next sync succeeds (as on ext4).
+    /// The cache still shows what is lost, and the next sync through the same description succeeds (as on
+    /// ext4).
     Lost,
-    /// Reported once; the cache shows the durable state again (as on file systems that drop the pages).
+    /// The cache shows the durable state again (as on file systems that drop the pages).
     Reverted,
-    /// This sync succeeds; the next one through each *other* open description of the file reports it. A
+    /// This sync succeeds; only the next one through each *other* open description of the file reports it. A
     /// program with one description cannot notice, so this is for those who open a second one. A
     /// directory has no descriptions here: for it the same as [`FailedSync::Lost`].
     Late,
@@ -65,17 +67,63 @@ pub enum Fault {
     FailedSync(FailedSync),
     /// A read or a map delivers its bytes with this bit flipped (counted modulo their number).
     FlipBit(u64),
+    /// A read or a map delivers one sector as it was so many writes ago, or as old as is known. Without an
+    /// older version it delivers what it should. Needs
+    /// [`SimDisk::keep_versions`](super::SimDisk::keep_versions).
+    StaleRead {
+        /// Which of the sectors that are read, modulo their number.
+        sector: u64,
+        /// How many writes ago.
+        back: u64,
+    },
+    /// A read or a map delivers in place of one sector another one of any file.
+    MisdirectedRead {
+        /// Which of the sectors that are read, modulo their number.
+        sector: u64,
+        /// What is delivered: which of all sectors of all files, in order of the names, modulo their number.
+        from: u64,
+    },
+    /// A write that never reaches the medium, though it is reported as done, reads show it as long as it
+    /// is cached, and syncs succeed. See [`SimDisk::drop_caches`](super::SimDisk::drop_caches).
+    DroppedWrite,
+    /// A write that reaches the medium in the wrong place, at once: its sectors are dropped where they
+    /// belong, and overwrite those from this one on, counted as in [`Fault::MisdirectedRead`]. The cache
+    /// shows neither.
+    MisdirectedWrite(u64),
 }
 
 impl Fault {
+    /// Whether it delivers other bytes than it should.
+    pub(super) fn is_distortion(self) -> bool {
+        matches!(self, Fault::FlipBit(_) | Fault::StaleRead { .. } | Fault::MisdirectedRead { .. })
+    }
+
     fn suits(self, call: CallKind) -> bool {
         match self {
             Fault::Short(_) => matches!(call, CallKind::Read | CallKind::Write),
-            Fault::FlipBit(_) => matches!(call, CallKind::Read | CallKind::Map),
+            Fault::FlipBit(_) | Fault::StaleRead { .. } | Fault::MisdirectedRead { .. } => {
+                matches!(call, CallKind::Read | CallKind::Map)
+            }
+            Fault::DroppedWrite | Fault::MisdirectedWrite(_) => call == CallKind::Write,
             Fault::FailedSync(_) => call.is_sync(),
             Fault::PowerLoss | Fault::Error(_) | Fault::ErrorAfter(_) => true,
         }
     }
+}
+
+/// A fault that struck.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Strike {
+    /// The number of the call, see [`SimDisk::calls`](super::SimDisk::calls).
+    pub call: u64,
+    /// What was called.
+    pub kind: CallKind,
+    /// The file, or nothing for the directory.
+    pub file: String,
+    /// What went wrong.
+    pub fault: Fault,
+    /// False when a read fault happened to deliver the right bytes: no older version, or an equal one.
+    pub has_effect: bool,
 }
 
 /// A fault and the call it strikes. Only calls that it can strike count: a short count passes over syncs.
@@ -97,21 +145,17 @@ pub struct FaultPlan {
     kinds: Vec<CallKind>,
     prefix: String,
     skip: u64,
-    is_sticky: bool,
-    is_spent: bool,
+    /// How many calls it still strikes.
+    left: u64,
 }
+
+/// What [`FaultPlan::sticky`] stands for: more than any test has calls.
+const FOR_EVER: u64 = u64::MAX;
 
 impl FaultPlan {
     /// Strikes the first call that it can strike, once.
     pub fn new(fault: Fault) -> FaultPlan {
-        FaultPlan {
-            fault,
-            kinds: Vec::new(),
-            prefix: String::new(),
-            skip: 0,
-            is_sticky: false,
-            is_spent: false,
-        }
+        FaultPlan { fault, kinds: Vec::new(), prefix: String::new(), skip: 0, left: 1 }
     }
 
     /// Only calls of these kinds.
@@ -133,8 +177,13 @@ impl FaultPlan {
     }
 
     /// Strikes every call from then on.
-    pub fn sticky(mut self) -> FaultPlan {
-        self.is_sticky = true;
+    pub fn sticky(self) -> FaultPlan {
+        self.times(FOR_EVER)
+    }
+
+    /// Strikes so many calls in a row that it can strike; then it has healed.
+    pub fn times(mut self, calls: u64) -> FaultPlan {
+        self.left = calls;
         self
     }
 
@@ -143,19 +192,21 @@ impl FaultPlan {
         let is_meant = self.fault.suits(call)
             && (self.kinds.is_empty() || self.kinds.contains(&call))
             && name.starts_with(&self.prefix);
-        if !is_meant || self.is_spent {
+        if !is_meant || self.left == 0 {
             return None;
         }
         if self.skip > 0 {
             self.skip -= 1;
             return None;
         }
-        self.is_spent = !self.is_sticky;
+        if self.left != FOR_EVER {
+            self.left -= 1;
+        }
         Some(self.fault)
     }
 
     pub(super) fn is_spent(&self) -> bool {
-        self.is_spent
+        self.left == 0
     }
 }
 
@@ -169,7 +220,7 @@ pub(super) fn failure(kind: ErrorKind) -> io::Error {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
 
@@ -193,5 +244,14 @@ mod tests {
             assert_eq!(plan.strike(CallKind::Size, ""), Some(fault));
         }
         assert!(!plan.is_spent());
+    }
+
+    #[test]
+    fn a_fault_may_heal_after_some_calls() {
+        let fault = Fault::Error(ErrorKind::Other);
+        let mut plan = FaultPlan::new(fault).after(1).times(2);
+        let strikes = [(); 5].map(|()| plan.strike(CallKind::Read, "").is_some());
+        assert_eq!(strikes, [false, true, true, false, false]);
+        assert!(plan.is_spent());
     }
 }

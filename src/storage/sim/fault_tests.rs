@@ -39,7 +39,10 @@ fn a_failed_sync_loses_data_that_stays_visible() {
         [(FailedSync::Lost, ErrorKind::Other), (FailedSync::NoSpace, ErrorKind::StorageFull)]
     {
         let (disk, file) = disk_with(b"old");
+        let other = disk.storage().open("a", Access::Read).expect("open");
         assert_eq!(fail_sync(&disk, &*file, how), Some(error));
+        assert_eq!(kind(other.sync_data()), Some(ErrorKind::Other), "each description, once");
+        other.sync_data().expect("told");
         assert_eq!(disk.read_file("a").expect("named"), b"new!");
         file.sync_data().expect("the next one succeeds");
         assert_eq!(durable(&disk), b"old", "and has not made up for it");

@@ -122,9 +122,7 @@ impl File for SimFile {
                 Some(Fault::Short(count)) => buffer.len().min(count),
                 _ => buffer.len(),
             };
-            let count = state.content(self.handle)?.read(&mut buffer[..wanted], offset);
-            flip(&mut buffer[..count], fault);
-            Ok(count)
+            state.read(self.handle, &mut buffer[..wanted], offset, fault)
         })
     }
 
@@ -136,7 +134,7 @@ impl File for SimFile {
                 Some(Fault::Short(count)) => bytes.len().min(count),
                 _ => bytes.len(),
             };
-            state.write(self.handle, &bytes[..wanted], offset)
+            state.write(self.handle, &bytes[..wanted], offset, fault)
         })
     }
 
@@ -169,13 +167,11 @@ impl File for SimFile {
     /// A copy: equal to a real map as long as the contract of [`File::map`] is kept.
     fn map(&self, size: u64) -> io::Result<Box<dyn Map>> {
         self.disk.call(CallKind::Map, &self.name, size, |state, fault| {
-            let content = state.content(self.handle)?;
-            if size > content.size() {
+            if size > state.content(self.handle)?.size() {
                 return Err(failure(ErrorKind::UnexpectedEof));
             }
             let mut bytes = vec![0; usize::try_from(size).map_err(|_| ErrorKind::FileTooLarge)?];
-            content.read(&mut bytes, 0);
-            flip(&mut bytes, fault);
+            state.read(self.handle, &mut bytes, 0, fault)?;
             Ok(Box::new(bytes) as Box<dyn Map>)
         })
     }
@@ -195,7 +191,7 @@ impl Lock for SimLock {
                 return Err(failure(ErrorKind::ReadOnlyFilesystem));
             }
             state.set_size(self.handle, 0)?;
-            state.write(self.handle, note.as_bytes(), 0)?;
+            state.write(self.handle, note.as_bytes(), 0, None)?;
             Ok(())
         })
     }
@@ -212,13 +208,4 @@ fn check_name(name: &str) -> io::Result<()> {
         return Err(failure(ErrorKind::InvalidInput));
     }
     Ok(())
-}
-
-fn flip(bytes: &mut [u8], fault: Option<Fault>) {
-    if let Some(Fault::FlipBit(bit)) = fault
-        && !bytes.is_empty()
-    {
-        let bit = bit % (bytes.len() as u64 * 8);
-        bytes[(bit / 8) as usize] ^= 1 << (bit % 8);
-    }
 }

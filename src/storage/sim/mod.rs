@@ -37,28 +37,31 @@ mod crash;
 mod effect;
 mod fault;
 mod handle;
+mod medium;
+mod outside;
 mod random;
 mod state;
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod fault_tests;
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod medium_tests;
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
 
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use self::content::Content;
 pub use self::crash::{Crash, Hostile};
 pub use self::effect::{EffectKind, Fate, PendingEffect, SECTOR_SIZE};
 use self::fault::failure;
-pub use self::fault::{CallKind, FailedSync, Fault, FaultPlan};
+pub use self::fault::{CallKind, FailedSync, Fault, FaultPlan, Strike};
 use self::handle::SimStorage;
 use self::random::{Random, Site, fingerprint, mix};
-use self::state::{Inode, State};
+use self::state::State;
 use super::Storage;
-use crate::sync::{Mutex, MutexGuard, lock};
+use crate::sync::disk::{Mutex, MutexGuard, lock, step};
 
 /// A simulated disk with one directory. Clones are the same disk; see [`SimDisk::snapshot`] for a copy.
 #[derive(Clone)]
@@ -72,7 +75,16 @@ struct Inner {
     trace: u64,
     is_off: bool,
     plans: Vec<FaultPlan>,
+    strikes: Vec<Strike>,
+    write_back: Option<WriteBack>,
     recording: Option<Vec<SimDisk>>,
+}
+
+/// Write-back that goes on by itself.
+#[derive(Clone, Copy)]
+struct WriteBack {
+    seed: u64,
+    percent: u64,
 }
 
 impl SimDisk {
@@ -130,6 +142,17 @@ impl SimDisk {
         self.inner().plans.iter().any(|plan| !plan.is_spent())
     }
 
+    /// The faults that have struck, in order. A test counts them: one whose fault never struck has shown
+    /// nothing.
+    pub fn strikes(&self) -> Vec<Strike> {
+        self.inner().strikes.clone()
+    }
+
+    /// Keeps from now on what each write overwrites, for [`Fault::StaleRead`].
+    pub fn keep_versions(&self) {
+        self.inner().state.keeps_versions = true;
+    }
+
     /// Whether [`Fault::PowerLoss`] has struck.
     pub fn is_off(&self) -> bool {
         self.inner().is_off
@@ -137,14 +160,14 @@ impl SimDisk {
 
     /// Makes some of the pending effects durable, as a system does at any time without being asked.
     pub fn write_back(&self, seed: u64) {
-        let mut random = Random::new(seed);
-        let bias = random.bias();
-        let mut inner = self.inner();
-        let chosen = inner.state.pending.iter().map(|_| random.chance(bias));
-        let chosen = chosen.collect();
-        inner.state.settle_some(chosen);
-        inner.state.collect();
-        inner.take_snapshot();
+        self.inner().write_back(seed);
+    }
+
+    /// Lets the system write back by itself from now on: after so many of a hundred calls, and then some of
+    /// what is pending. The seed and the number of the call alone decide, so that nothing else that the disk
+    /// decides is shifted by it. A recording has a snapshot after each. 0 percent ends it.
+    pub fn write_back_between_calls(&self, seed: u64, percent: u64) {
+        self.inner().write_back = (percent > 0).then_some(WriteBack { seed, percent });
     }
 
     /// Fails a write-back that nobody asked for: what is pending in the file is given up, though reads
@@ -196,6 +219,12 @@ impl SimDisk {
         self.inner().state.pending.len()
     }
 
+    /// What to give [`Crash::Torn`] for all its different images: the others write, behind one of these,
+    /// bytes that stand there already.
+    pub fn torn_points(&self) -> Vec<u64> {
+        self.inner().state.torn_points()
+    }
+
     /// How many bytes the newest call wrote that are still pending: [`Crash::Torn`] takes 0 to this.
     pub fn bytes_in_flight(&self) -> u64 {
         let length = |effect: PendingEffect| match effect.kind {
@@ -217,62 +246,6 @@ impl SimDisk {
         hash
     }
 
-    // The disk from outside: no calls, never failing, and durable at once.
-
-    /// The names, sorted.
-    pub fn file_names(&self) -> Vec<String> {
-        let inner = self.inner();
-        inner.state.names.keys().map(|name| name.to_string()).collect()
-    }
-
-    /// What a program would read.
-    pub fn read_file(&self, name: &str) -> Option<Vec<u8>> {
-        let inner = self.inner();
-        let inode = inner.state.named(name).ok()?;
-        Some(inner.state.inodes[&inode].cache.to_vec())
-    }
-
-    /// Puts a new file in the place of the one of this name, if any. Who has that open keeps the old one.
-    pub fn write_file(&self, name: &str, bytes: &[u8]) {
-        self.edit_names(|state| {
-            let inode = state.new_id();
-            let name: Arc<str> = name.into();
-            let file = Inode::new(&name, Content::from_bytes(bytes));
-            state.inodes.insert(inode, file);
-            state.durable_names.insert(name, inode);
-            true
-        });
-    }
-
-    /// Removes a name; false without such a file.
-    pub fn remove_file(&self, name: &str) -> bool {
-        self.edit_names(|state| state.durable_names.remove(name).is_some())
-    }
-
-    /// Renames a file, replacing `to` when it exists; false without such a file.
-    pub fn rename(&self, from: &str, to: &str) -> bool {
-        self.edit_names(|state| {
-            let Some(inode) = state.durable_names.remove(from) else {
-                return false;
-            };
-            state.durable_names.insert(to.into(), inode);
-            true
-        })
-    }
-
-    /// Flips a bit, in the cache and on the medium; false past the end or without such a file. A pending
-    /// write to the same sector still holds what it held.
-    pub fn flip_bit(&self, name: &str, bit: u64) -> bool {
-        let mut inner = self.inner();
-        let Ok(inode) = inner.state.named(name) else {
-            return false;
-        };
-        let file = inner.state.inode_mut(inode);
-        file.durable.flip_bit(bit);
-        file.cache.flip_bit(bit);
-        bit / 8 < file.cache.size()
-    }
-
     // Inside.
 
     fn with_state(state: State, calls: u64, trace: u64) -> SimDisk {
@@ -283,6 +256,8 @@ impl SimDisk {
                 trace,
                 is_off: false,
                 plans: Vec::new(),
+                strikes: Vec::new(),
+                write_back: None,
                 recording: None,
             })),
         }
@@ -290,18 +265,6 @@ impl SimDisk {
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         lock(&self.inner)
-    }
-
-    /// Makes all names durable and then changes them from outside.
-    fn edit_names(&self, edit: impl FnOnce(&mut State) -> bool) -> bool {
-        let mut inner = self.inner();
-        let state = &mut inner.state;
-        state.retain(|effect| effect.change.inode().is_some());
-        state.durable_names = state.names.clone();
-        let outcome = edit(state);
-        state.names = state.durable_names.clone();
-        state.collect();
-        outcome
     }
 
     /// One call: counts it, lets a fault strike, else or also does the work.
@@ -312,12 +275,14 @@ impl SimDisk {
         detail: u64,
         work: impl FnOnce(&mut State, Option<Fault>) -> io::Result<T>,
     ) -> io::Result<T> {
+        step();
         let mut inner = self.inner();
         if inner.is_off {
             return Err(io::Error::other("the simulated machine is off"));
         }
         inner.calls += 1;
         inner.state.call += 1;
+        inner.state.is_distorted = false;
         let mut strikes = inner.plans.iter_mut().filter_map(|plan| plan.strike(kind, name));
         let fault = strikes.next();
         let last_id = inner.state.next_id;
@@ -339,7 +304,13 @@ impl SimDisk {
             }
             _ => work(&mut inner.state, fault),
         };
+        if let Some(fault) = fault {
+            let has_effect = inner.state.is_distorted || !fault.is_distortion();
+            let (call, file) = (inner.calls, name.to_owned());
+            inner.strikes.push(Strike { call, kind, file, fault, has_effect });
+        }
         inner.note(kind, name, detail, outcome.as_ref().err());
+        inner.write_back_by_itself();
         outcome
     }
 
@@ -362,6 +333,28 @@ impl Inner {
         for part in [kind as u64, fingerprint(name.as_bytes()), detail, outcome] {
             self.trace = mix(self.trace, part);
         }
+        self.take_snapshot();
+    }
+
+    fn write_back_by_itself(&mut self) {
+        let Some(WriteBack { seed, percent }) = self.write_back.filter(|_| !self.is_off) else {
+            return;
+        };
+        let mut random = Random::new(mix(seed, self.calls));
+        if random.chance(percent) && !self.state.pending.is_empty() {
+            self.write_back(random.next());
+        }
+    }
+
+    fn write_back(&mut self, seed: u64) {
+        let mut random = Random::new(seed);
+        let bias = random.bias();
+        let chosen: Vec<bool> = self.state.pending.iter().map(|_| random.chance(bias)).collect();
+        for is_chosen in &chosen {
+            self.trace = mix(self.trace, u64::from(*is_chosen));
+        }
+        self.state.settle_some(chosen);
+        self.state.collect();
         self.take_snapshot();
     }
 

@@ -28,6 +28,9 @@ pub(super) struct State {
     pub(super) streams: Streams,
     pub(super) capacity: Option<u64>,
     pub(super) is_friendly: bool,
+    pub(super) keeps_versions: bool,
+    /// Whether the read of the newest call delivered other bytes than it should have.
+    pub(super) is_distorted: bool,
     pub(super) next_id: u64,
     pub(super) handles: BTreeMap<u64, Handle>,
     /// Locked inodes.
@@ -44,6 +47,20 @@ pub(super) struct Inode {
     pub(super) errors: u64,
     /// Whether some description was told of the last of them.
     pub(super) is_error_told: bool,
+    /// Sectors that cannot be read, and how many more tries fail.
+    pub(super) bad_sectors: BTreeMap<u64, u64>,
+    /// All that was ever written, by sector, where the disk keeps it.
+    pub(super) versions: Arc<Vec<Version>>,
+}
+
+/// What a sector was once.
+#[derive(Clone)]
+pub(super) struct Version {
+    pub(super) sector: u64,
+    /// Whole sectors.
+    pub(super) bytes: Arc<[u8]>,
+    /// Where in `bytes` this one begins.
+    pub(super) at: usize,
 }
 
 /// An open file description.
@@ -62,6 +79,8 @@ impl Inode {
             durable,
             errors: 0,
             is_error_told: true,
+            bad_sectors: BTreeMap::new(),
+            versions: Arc::default(),
         }
     }
 }
@@ -77,6 +96,8 @@ impl State {
             streams: Streams::new(seed),
             capacity: None,
             is_friendly: false,
+            keeps_versions: false,
+            is_distorted: false,
             next_id: 1,
             handles: BTreeMap::new(),
             locks: BTreeSet::new(),

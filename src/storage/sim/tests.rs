@@ -197,6 +197,22 @@ fn the_write_in_flight_tears_at_every_byte() {
 }
 
 #[test]
+fn torn_points_are_those_of_different_images() {
+    let (disk, file) = disk_with(&[7; 1500]);
+    file.sync_data().expect("works");
+    let bytes: Vec<u8> = (0..1000).map(|byte| if byte % 3 == 0 { 8 } else { 7 }).collect();
+    write_all_at(&*file, &bytes, 100).expect("write");
+    let points = disk.torn_points();
+    let wanted: Vec<u64> = (0..=1000).filter(|count| *count == 0 || count % 3 == 1).collect();
+    assert_eq!(points, wanted);
+    let images: Vec<Vec<u8>> =
+        points.iter().map(|at| after(&disk, &Crash::Torn(*at)).expect("named")).collect();
+    assert!(images.windows(2).all(|pair| pair[0] != pair[1]));
+    write_all_at(&*file, b"new", 1499).expect("write");
+    assert_eq!(disk.torn_points(), [0, 1, 2, 3], "each byte is a length as well");
+}
+
+#[test]
 fn power_loss_at_the_nth_call_ends_everything() {
     let run = |plan: Option<u64>| {
         let disk = SimDisk::new(3);

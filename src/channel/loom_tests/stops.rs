@@ -1,0 +1,202 @@
+//! An I/O error in one thread reaches all others: whoever commits, waits for room or for news gets it, nobody
+//! hangs, and nothing that was acknowledged is lost (I7).
+
+use std::io::ErrorKind;
+
+use super::bench::{Bench, LARGE, LONG, event, image, name_of, options, put, recovered};
+use crate::channel::{Channel, CloseError, CommitError, PutError, TakeError};
+use crate::storage::sim::{CallKind, FailedSync, Fault, FaultPlan};
+use crate::storage::{Access, Storage};
+use crate::sync::model::{explore, spawn};
+
+/// The file of the first segment.
+const FIRST: &str = "00000000000000000001.seg";
+
+/// The sync of a segment fails, after so many good ones. Names of segments are numbers.
+fn failed_sync(after: u64) -> FaultPlan {
+    let fault = Fault::FailedSync(FailedSync::Lost);
+    FaultPlan::new(fault).on(&[CallKind::SyncData]).file("0").after(after)
+}
+
+/// Puts and commits; the channel may have stopped before either.
+fn put_one(bench: &Bench, name: &str, size: usize) -> Result<(), CommitError> {
+    let mut put = bench.channel.begin_put();
+    match put.put(event(name, size)) {
+        Ok(()) => put.commit(),
+        Err(PutError::Stopped(_, stopped)) => Err(CommitError::Stopped(stopped)),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn is_stopped(result: &Result<(), CommitError>) -> bool {
+    match result {
+        Ok(()) => false,
+        Err(CommitError::Stopped(_)) => true,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Whatever is tried later fails too.
+fn assert_stopped(bench: &Bench) {
+    let mut put = bench.channel.begin_put();
+    assert!(matches!(put.put(event("late", 10)), Err(PutError::Stopped(..))));
+    assert!(matches!(bench.channel.begin_take().take(), Err(TakeError::Stopped(_))));
+    assert!(matches!(bench.channel.checkpoint(), Err(CloseError::Stopped(_))));
+    assert!(!bench.channel.wait(LONG));
+}
+
+#[test]
+fn i7_a_failed_sync_reaches_the_other_commit_and_the_one_who_waits_for_news() {
+    let image = image(options, |_| {});
+    let finished = explore("engine.stop_commit_and_news", Some(2), 900, move |seen| {
+        let bench = Bench::new(&image, options());
+        // A write-back that failed: each open description tells of it at its next sync.
+        assert!(bench.disk.fail_write_back(FIRST));
+        let other = bench.clone();
+        let committer = spawn(move || put_one(&other, "a", 10));
+        let other = bench.clone();
+        let waiter = spawn(move || other.channel.wait(LONG));
+        assert!(is_stopped(&put_one(&bench, "b", 10)));
+        assert!(is_stopped(&committer.join().expect("no panic")));
+        assert!(!waiter.join().expect("no panic"), "there is nothing to take");
+        assert_stopped(&bench);
+        seen.note("all stopped");
+        let _ = recovered(&bench.crash());
+    });
+    finished.always("all stopped");
+    finished.reached(&["slept"]);
+}
+
+#[test]
+fn i7_what_counted_before_a_failed_sync_is_kept_and_what_comes_after_it_is_in_doubt() {
+    let image = image(options, |_| {});
+    let finished = explore("engine.stop_second_sync", Some(4), 13_000, move |seen| {
+        let bench = Bench::new(&image, options());
+        bench.disk.set_plan(failed_sync(1));
+        let other = bench.clone();
+        let thread = spawn(move || put_one(&other, "a", 10));
+        let mine = put_one(&bench, "b", 10);
+        let theirs = thread.join().expect("no panic");
+        let stopped = [("b", is_stopped(&mine)), ("a", is_stopped(&theirs))];
+        let found = recovered(&bench.crash()).1;
+        for (name, _) in stopped.iter().filter(|(_, stopped)| !stopped) {
+            assert!(found.contains(&name.to_string()), "{name} was acknowledged and is lost");
+        }
+        seen.note(match stopped.iter().filter(|(_, stopped)| *stopped).count() {
+            0 => "nobody stopped",
+            1 => "one committed",
+            _ => "nobody committed",
+        });
+        if stopped.iter().any(|(_, stopped)| *stopped) {
+            assert_stopped(&bench);
+        }
+    });
+    finished.reached(&["one committed", "nobody committed", "slept"]);
+}
+
+#[test]
+fn i7_a_write_back_that_fails_at_any_time_loses_nothing_that_was_acknowledged() {
+    let image = image(options, |_| {});
+    let finished = explore("engine.stop_write_back", Some(2), 800, move |seen| {
+        let bench = Bench::new(&image, options());
+        let other = bench.clone();
+        let thread = spawn(move || (put_one(&other, "a", 10), other.crash()));
+        let other = bench.clone();
+        let disk = spawn(move || {
+            // A step that concerns the file, so that loom tries it between any two others.
+            let storage = other.steps.as_ref();
+            storage
+                .open(FIRST, Access::Read)
+                .expect("it is there")
+                .size()
+                .expect("no fault is set");
+            assert!(other.disk.fail_write_back(FIRST));
+        });
+        let mine = put_one(&bench, "b", 10);
+        let my_image = bench.crash();
+        let (theirs, their_image) = thread.join().expect("no panic");
+        disk.join().expect("no panic");
+        for (name, answer, image) in [("a", &theirs, their_image), ("b", &mine, my_image)] {
+            let lost = !recovered(&image).1.iter().any(|found| found == name);
+            assert!(is_stopped(answer) || !lost, "{name} was acknowledged and is lost");
+        }
+        seen.note(match (is_stopped(&mine), is_stopped(&theirs)) {
+            (false, false) => "too late to matter",
+            (true, true) => "both stopped",
+            _ => "one committed",
+        });
+    });
+    finished.reached(&["too late to matter", "one committed", "both stopped", "slept"]);
+}
+
+#[test]
+fn i7_a_failed_take_commit_reaches_the_one_who_waits_for_room() {
+    let full = || options().capacity_events(1);
+    let image = image(options, |channel| put(channel, "old", 10).expect("nothing fails"));
+    let finished = explore("engine.stop_room", None, 2, move |seen| {
+        let bench = Bench::new(&image, full());
+        bench.disk.set_plan(failed_sync(0));
+        let other = bench.clone();
+        let producer = spawn(move || {
+            let mut put = other.channel.begin_put();
+            matches!(put.put(event("new", 10)), Err(PutError::Stopped(..)))
+        });
+        let mut take = bench.channel.begin_take();
+        assert_eq!(take.take().expect("readable").as_ref().map(name_of).as_deref(), Some("old"));
+        assert!(is_stopped(&take.commit()));
+        assert!(producer.join().expect("no panic"), "room that nobody gave back");
+        assert_stopped(&bench);
+        seen.note("all stopped");
+    });
+    finished.always("all stopped");
+    finished.reached(&["slept"]);
+}
+
+#[test]
+fn i7_a_failed_checkpoint_reaches_commits_and_those_who_wait_for_room() {
+    let full = || options().capacity_events(3);
+    let image = image(options, |channel| put(channel, "old", 10).expect("nothing fails"));
+    let finished = explore("engine.stop_by_checkpoint", Some(3), 1_900, move |seen| {
+        let bench = Bench::new(&image, full());
+        bench.put("before", 10).expect("nothing fails yet");
+        let mut reserved = bench.channel.begin_put();
+        reserved.put(event("new", 10)).expect("there is room for one");
+        let fault = FaultPlan::new(Fault::Error(ErrorKind::Other)).file("checkpoint-");
+        bench.disk.set_plan(fault.on(&[CallKind::Write]));
+        let other = bench.clone();
+        let waiter = spawn(move || {
+            let mut put = other.channel.begin_put();
+            matches!(put.put(event("more", 10)), Err(PutError::Stopped(..)))
+        });
+        let committer = spawn(move || reserved.commit());
+        assert!(matches!(bench.channel.checkpoint(), Err(CloseError::Stopped(_))));
+        let commit = committer.join().expect("no panic");
+        assert!(waiter.join().expect("no panic"), "room that nobody gave back");
+        seen.note(if is_stopped(&commit) { "commit stopped" } else { "commit kept" });
+        let found = recovered(&bench.crash()).1;
+        assert_eq!(found[..2], ["old", "before"]);
+        assert!(commit.is_err() || found.len() == 3, "acknowledged and lost");
+        assert_stopped(&bench);
+    });
+    finished.reached(&["commit stopped", "commit kept", "slept"]);
+}
+
+#[test]
+fn i7_a_segment_that_cannot_be_begun_stops_all_who_need_it() {
+    let image = image(options, |channel| put(channel, "old", LARGE).expect("nothing fails"));
+    let finished = explore("engine.stop_roll", Some(4), 2_500, move |seen| {
+        let bench = Bench::new(&image, options());
+        let fault = FaultPlan::new(Fault::Error(ErrorKind::Other)).on(&[CallKind::Rename]);
+        bench.disk.set_plan(fault);
+        let other = bench.clone();
+        let thread = spawn(move || put_one(&other, "a", LARGE));
+        assert!(is_stopped(&put_one(&bench, "b", LARGE)));
+        assert!(is_stopped(&thread.join().expect("no panic")));
+        assert!(!bench.disk.has_plan_left());
+        assert_stopped(&bench);
+        seen.note("all stopped");
+        assert_eq!(recovered(&bench.crash()).1, ["old"]);
+    });
+    finished.always("all stopped");
+    finished.reached(&["slept"]);
+}
