@@ -9,7 +9,9 @@ use std::thread;
 use std::time::Duration;
 
 use flumen::storage::sim::{CallKind, Fault, FaultPlan, SimDisk};
-use flumen::{AckDurability, Channel, ChannelOptions, CommitError, Event, FileChannel};
+use flumen::{
+    AckDurability, Channel, ChannelOptions, CloseError, CommitError, Event, FileChannel, OpenError,
+};
 use support::history::options;
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -241,21 +243,54 @@ fn i8_one_lazy_ack_with_many_cursors_does_not_stop_the_others() {
     put(&channel, 1);
 }
 
-/// Many small lazy acks, each with a small cursor of its own.
+/// Many small lazy acks, each with a small cursor of its own: one by one each would fit.
 #[test]
 fn i8_lazy_acks_with_cursors_of_their_own_get_through() {
     let disk = SimDisk::new(1);
     disk.set_capacity(Some(1 << 20));
+    let lazy = options().ack_durability(AckDurability::Lazy(LONG));
+    let channel = open(&disk, lazy);
+    let count = fill(&channel);
+    ack_each_with_a_cursor(&channel, count, 20);
+    channel.maintain().expect("works");
+    assert!(channel.stats().events <= 1, "{} of {count} events", channel.stats().events);
+}
+
+/// Cursors that the disk holds once, and not thrice: in both slots and at the head of a segment. What cannot be
+/// written is said at the close, and comes again; the opening may need more disk, and says so.
+#[test]
+fn i8_more_cursors_than_the_disk_holds_are_refused_and_said() {
+    let disk = SimDisk::new(1);
+    disk.set_capacity(Some(1 << 20));
     let channel = open(&disk, lazy());
     let count = fill(&channel);
+    ack_each_with_a_cursor(&channel, count, 400);
+    channel.maintain().expect("works");
+    let left = channel.stats().events;
+    assert!(left > 0, "more cursors are needed to see it");
+    match channel.close() {
+        Err(CloseError::NoSpace { events }) => assert_eq!(events, left),
+        other => panic!("{left} acks are not written: {other:?}"),
+    }
+    drop(channel);
+    match FileChannel::open_on(disk.storage(), lazy()) {
+        Err(OpenError::Storage(error)) if error.kind() == ErrorKind::StorageFull => {}
+        other => panic!("{:?}", other.map(|channel| channel.stats())),
+    }
+    disk.set_capacity(Some(2 << 20));
+    let channel = open(&disk, lazy());
+    let mut take = channel.begin_take();
+    let again = std::iter::from_fn(|| take.take().expect("readable")).count() as u64;
+    assert_eq!(again, left);
+}
+
+fn ack_each_with_a_cursor(channel: &FileChannel, count: usize, size: usize) {
     for index in 0..count {
         let mut take = channel.begin_take();
         take.take().expect("readable").expect("there is one");
-        take.set_cursor(&format!("source {index}"), &[7; 400]).expect("fits");
+        take.set_cursor(&format!("source {index}"), &vec![7; size]).expect("fits");
         take.commit().expect("lazy");
     }
-    channel.maintain().expect("works");
-    assert!(channel.stats().events <= 1, "{} events", channel.stats().events);
 }
 
 /// Puts until the disk is full, and says how many fitted.

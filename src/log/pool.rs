@@ -315,7 +315,8 @@ impl Pool {
             }
             let Some(prepared) = self.allocate(&name, self.reserve_size)? else {
                 // On a full disk a spare is of no use before the reserve is there: no put may use it.
-                let Some(kept) = self.spares.pop().or_else(|| self.pop_misfit()) else { break };
+                let spare = self.pick(Kept::Spare, &|_| true);
+                let Some(kept) = spare.or_else(|| self.pop_misfit()) else { break };
                 mark!(P22);
                 self.uncount(kept.size);
                 self.directory.remove(&kept.name)?;

@@ -109,7 +109,7 @@ impl Slots {
     }
 
     /// Grows a slot before it is too small: when less than half is free. On a full disk that may fail for a
-    /// long time before it matters.
+    /// long time before it matters; then just what is needed will do.
     fn make_room(&mut self, index: usize, needed: u64) -> Result<bool, StorageError> {
         let held = self.files[index].as_ref().map_or(0, |slot| slot.size);
         if held >= needed * 2 {
@@ -124,12 +124,18 @@ impl Slots {
                 Err(error) => return Err(self.directory.error(name, "create", error)),
             },
         };
-        let wanted = (needed * 4).max(SIZE_MIN).next_multiple_of(PAGE);
-        let size = match file.allocate(wanted) {
-            Ok(()) => wanted,
-            Err(error) if is_full(&error) => held,
-            Err(error) => return Err(self.directory.error(name, "allocate", error)),
-        };
+        let wanted = (needed * 4).max(SIZE_MIN);
+        let mut size = held;
+        for target in [wanted, needed].map(|size| size.next_multiple_of(PAGE)) {
+            match file.allocate(target) {
+                Ok(()) => size = target,
+                Err(error) if is_full(&error) => {}
+                Err(error) => return Err(self.directory.error(name, "allocate", error)),
+            }
+            if size >= needed {
+                break;
+            }
+        }
         self.files[index] = Some(SlotFile { file: Arc::clone(&file), size });
         if created || size > held {
             file.sync_all().map_err(|error| self.directory.error(name, "sync", error))?;

@@ -73,7 +73,7 @@ fn a_new_channel() {
 }
 
 fn no_room_to_begin() {
-    let disk = small_disk(100 << 10);
+    let disk = small_disk(10 << 10);
     assert!(matches!(open(&disk, options()), (Verdict::Error, None)));
     disk.set_capacity(None);
     assert_eq!(open(&disk, options()).0, Verdict::Created, "nothing was spoiled");

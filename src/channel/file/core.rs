@@ -84,6 +84,12 @@ pub(crate) struct Acks {
 }
 
 impl Acks {
+    /// About what the cursors take in a record.
+    pub(crate) fn cursor_bytes(&self) -> usize {
+        let value_size = |value: &Option<Vec<u8>>| value.as_ref().map_or(0, Vec::len);
+        self.cursors.iter().map(|(name, value)| name.len() + value_size(value)).sum()
+    }
+
     /// Adds the acks of other transactions, which happened later.
     pub(crate) fn merge(&mut self, later: Acks) {
         self.events += later.events;

@@ -14,8 +14,10 @@ use crate::log::{GroupCommit, Kind, LogError};
 use crate::storage::Lock;
 use crate::sync::{AtomicBool, Mutex, lock};
 
-/// Lazy acks are committed at once when they have come to this many ranges.
+/// Lazy acks are committed at once when they have come to this many ranges, or to cursors of this many bytes:
+/// together they are to fit into a reserve file, or a full disk would refuse what it takes one by one.
 const LAZY_RANGES_MAX: usize = 1024;
+const LAZY_CURSOR_BYTES_MAX: usize = 8 << 10;
 
 pub(crate) struct Inner {
     pub(super) options: ChannelOptions,
@@ -318,7 +320,7 @@ impl Inner {
                 });
             }
             lazy.merge(acks);
-            lazy.ranges.len() >= LAZY_RANGES_MAX
+            lazy.ranges.len() >= LAZY_RANGES_MAX || lazy.cursor_bytes() >= LAZY_CURSOR_BYTES_MAX
         };
         lock(&self.delivery).settle(events);
         self.room.release(events, size);
