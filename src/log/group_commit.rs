@@ -16,6 +16,13 @@ use crate::sync::{Condvar, Mutex, MutexGuard, lock, wait};
 /// the kernel reports a failed write-back once per description.
 pub(crate) const LANES: usize = 2;
 
+/// Where committers wait: each group in a seat of its own, those of the next group in another, and in the
+/// last whoever waits for anything but the end of its own group. So the end of a group wakes its committers
+/// and nobody else.
+const SEATS: usize = LANES + 2;
+/// The last seat.
+const TURN: usize = LANES + 1;
+
 /// What is committed, and how.
 pub(crate) trait Groups {
     /// One commit.
@@ -71,7 +78,7 @@ pub(crate) struct Rejected<G: Groups> {
 pub(crate) struct GroupCommit<G: Groups> {
     groups: G,
     state: Mutex<State<G>>,
-    changed: Condvar,
+    seats: [Condvar; SEATS],
 }
 
 struct State<G: Groups> {
@@ -87,8 +94,12 @@ struct State<G: Groups> {
     /// Lanes take turns, so that an error which the kernel reports to another description than the one whose
     /// sync met it is noticed by the next sync.
     free_lanes: VecDeque<usize>,
+    /// For each group between its write's beginning and its end, in order: the ticket after its last entry.
+    under_way: VecDeque<u64>,
     groups_written: u64,
     groups_applied: u64,
+    /// Who waits in each seat, so that nobody is called who is not there.
+    waiting: [usize; SEATS],
     /// Entries with a lower ticket count, though some may not be done: their group is being applied. A
     /// failure that comes now is not theirs.
     counting: u64,
@@ -106,13 +117,16 @@ impl<G: Groups> GroupCommit<G> {
             done: 0,
             writing: false,
             free_lanes: (0..LANES).collect(),
+            under_way: VecDeque::with_capacity(LANES),
             groups_written: 0,
             groups_applied: 0,
+            waiting: [0; SEATS],
             counting: 0,
             failed: None,
             closed: false,
         };
-        GroupCommit { groups, state: Mutex::new(state), changed: Condvar::new() }
+        let seats = std::array::from_fn(|_| Condvar::new());
+        GroupCommit { groups, state: Mutex::new(state), seats }
     }
 
     pub(crate) fn groups(&self) -> &G {
@@ -126,8 +140,9 @@ impl<G: Groups> GroupCommit<G> {
 
     /// Stops the log: everything not yet acknowledged fails, and everything later.
     pub(crate) fn fail(&self, error: G::Error) {
-        lock(&self.state).failed.get_or_insert(error);
-        self.changed.notify_all();
+        let mut state = lock(&self.state);
+        state.failed.get_or_insert(error);
+        self.wake_everybody(state);
     }
 
     /// Commits `entry` and returns when its group counts.
@@ -181,8 +196,47 @@ impl<G: Groups> GroupCommit<G> {
             state = if ticket >= state.written && state.may_lead() {
                 self.lead(state)
             } else {
-                wait(&self.changed, state)
+                let seat = state.seat_of(ticket);
+                self.wait_in(seat, state)
             };
+        }
+    }
+
+    fn wait_in<'a>(
+        &'a self,
+        seat: usize,
+        mut state: MutexGuard<'a, State<G>>,
+    ) -> MutexGuard<'a, State<G>> {
+        state.waiting[seat] += 1;
+        state = wait(&self.seats[seat], state);
+        state.waiting[seat] -= 1;
+        state
+    }
+
+    /// Wakes all in the seats. With the lock given back first, so that they do not wake only to wait for it.
+    fn wake(&self, state: MutexGuard<'_, State<G>>, seats: &[usize]) {
+        let are_there = state.waiting.map(|count| count > 0);
+        drop(state);
+        for seat in seats {
+            if are_there[*seat] {
+                self.seats[*seat].notify_all();
+            }
+        }
+    }
+
+    fn wake_everybody(&self, state: MutexGuard<'_, State<G>>) {
+        self.wake(state, &std::array::from_fn::<usize, SEATS, _>(|seat| seat));
+    }
+
+    /// Wakes one committer to lead the next group, if one is wanted and waits; and those who wait for
+    /// something else, to look. One is enough: whoever leads before it is awake calls the next in turn.
+    fn call_leader(&self, state: MutexGuard<'_, State<G>>) {
+        let seat = state.seat_of(state.written);
+        let is_wanted = state.may_lead() && !state.forming.is_empty();
+        let is_called = is_wanted && state.waiting[seat] > 0 && !planted!(NobodyCalled);
+        self.wake(state, &[TURN]);
+        if is_called {
+            self.seats[seat].notify_one();
         }
     }
 
@@ -198,7 +252,7 @@ impl<G: Groups> GroupCommit<G> {
             if state.written >= until {
                 return Ok(());
             }
-            state = if state.may_lead() { self.lead(state) } else { wait(&self.changed, state) };
+            state = if state.may_lead() { self.lead(state) } else { self.wait_in(TURN, state) };
         }
     }
 
@@ -209,8 +263,7 @@ impl<G: Groups> GroupCommit<G> {
         };
         state.writing = true;
         let mut roles = Roles { commit: self, lane, writing: true };
-        let (state, written) = self.write_group(state, &mut roles);
-        drop(state);
+        let written = self.write_group(state, &mut roles);
         if let Some(written) = written {
             match self.groups.sync(&written.group) {
                 Ok(()) => self.apply_in_order(written),
@@ -226,10 +279,10 @@ impl<G: Groups> GroupCommit<G> {
         &'a self,
         mut state: MutexGuard<'a, State<G>>,
         roles: &mut Roles<'a, G>,
-    ) -> (MutexGuard<'a, State<G>>, Option<Written<G>>) {
+    ) -> Option<Written<G>> {
         let count = loop {
             if state.forming.is_empty() || state.failed.is_some() {
-                return (state, None);
+                return None;
             }
             match self.groups.fits(&state.forming) {
                 0 => {
@@ -238,7 +291,7 @@ impl<G: Groups> GroupCommit<G> {
                     if state.written > before {
                         // One was refused, perhaps this leader's own. The others lead themselves: refused
                         // ones may come without end, and whoever served them would never get away.
-                        return (state, None);
+                        return None;
                     }
                 }
                 count => break count,
@@ -249,6 +302,7 @@ impl<G: Groups> GroupCommit<G> {
         let until = state.written;
         let order = state.groups_written;
         state.groups_written += 1;
+        state.under_way.push_back(until);
         drop(state);
         let group = self.groups.write(entries, roles.lane);
         let mut state = lock(&self.state);
@@ -259,19 +313,19 @@ impl<G: Groups> GroupCommit<G> {
                 if planted!(AckBeforeSync) {
                     state.done = until;
                 }
-                self.changed.notify_all();
-                (state, Some(Written { group, order, until }))
+                self.call_leader(state);
+                Some(Written { group, order, until })
             }
             Err(error) => {
                 state.failed.get_or_insert(error);
-                (state, None)
+                None
             }
         }
     }
 
     fn make_room<'a>(&'a self, mut state: MutexGuard<'a, State<G>>) -> MutexGuard<'a, State<G>> {
         while state.groups_applied < state.groups_written && state.failed.is_none() {
-            state = wait(&self.changed, state);
+            state = self.wait_in(TURN, state);
         }
         if state.failed.is_some() {
             return state;
@@ -289,7 +343,8 @@ impl<G: Groups> GroupCommit<G> {
                 // Everything before it is done, so it may be done out of any group.
                 state.written += 1;
                 state.done = state.written;
-                self.changed.notify_all();
+                self.wake_everybody(state);
+                state = lock(&self.state);
             }
             Err(error) => {
                 state.failed.get_or_insert(error);
@@ -302,7 +357,7 @@ impl<G: Groups> GroupCommit<G> {
         let Written { group, order, until } = written;
         let mut state = lock(&self.state);
         while state.groups_applied != order && state.failed.is_none() {
-            state = wait(&self.changed, state);
+            state = self.wait_in(TURN, state);
         }
         // An earlier group failed, so this one is in doubt too, although its own sync went well.
         if state.failed.is_some() && !planted!(FailureOfOwnGroupOnly) {
@@ -313,9 +368,9 @@ impl<G: Groups> GroupCommit<G> {
         self.groups.apply(group);
         let mut state = lock(&self.state);
         state.groups_applied += 1;
+        state.under_way.pop_front();
         state.done = if planted!(AckOneGroupEarly) { state.written } else { until };
-        drop(state);
-        self.changed.notify_all();
+        self.wake(state, &[seat_of_group(order), TURN]);
     }
 }
 
@@ -323,6 +378,17 @@ impl<G: Groups> State<G> {
     fn may_lead(&self) -> bool {
         !self.writing && !self.free_lanes.is_empty() && self.failed.is_none()
     }
+
+    /// Where the committer with a ticket that is not done waits.
+    fn seat_of(&self, ticket: u64) -> usize {
+        // As many groups can be under way as there are lanes, and one more forms: all in different seats.
+        let before = self.under_way.partition_point(|until| *until <= ticket);
+        seat_of_group(self.groups_applied + before as u64)
+    }
+}
+
+fn seat_of_group(order: u64) -> usize {
+    (order % (LANES as u64 + 1)) as usize
 }
 
 /// The leader's roles. Dropping it gives them back, whatever happened: a role that stayed taken after an
@@ -345,8 +411,11 @@ impl<G: Groups> Drop for Roles<'_, G> {
             // What was being applied never will be done.
             state.counting = 0;
         }
-        drop(state);
-        self.commit.changed.notify_all();
+        if state.failed.is_some() {
+            self.commit.wake_everybody(state);
+        } else {
+            self.commit.call_leader(state);
+        }
     }
 }
 
