@@ -48,7 +48,7 @@ mod counted {
     rows!(
         T1, T2, T3, T4, T4a, T5, T5a, T6, T7, T8, T9, T9a, T9b, T10, T11, T12, T12a, T13, T14,
         T14a, T15, T16, T17, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, P16,
-        P17, P18, P19, P20, P21, P22, P23, P24, P25,
+        P17, P18, P19, P20, P21, P22, P23, P24, P25, P26, P27,
     );
 
     static TAKEN: [AtomicU64; ROWS.len()] = [const { AtomicU64::new(0) }; ROWS.len()];

@@ -57,6 +57,7 @@ pub(crate) const BUGS: [(&str, &str); 51] = [
     ("CheckpointBeforeLogSync", "a checkpoint states what is not synced"),
     ("SlotChecksumSkipped", "a torn slot is believed"),
     ("GenerationReused", "two checkpoints have one generation"),
+    ("NobodyCalled", "who leaves the lead calls nobody to take it"),
     ("RecycleBeforeCheckpoint", "a segment is recycled before the checkpoint that lets go of it"),
     ("RecycleOneTooMany", "a segment whose last event is wanted is recycled"),
     ("PinIgnored", "the segment being read is recycled"),

@@ -114,16 +114,17 @@ fn a_file_is_no_channel_and_stays_what_it_is() {
 
 /// A limit on the size of files stands in for a small disk.
 #[test]
-fn a_segment_that_does_not_fit_can_be_smaller() {
+fn a_segment_that_does_not_fit_is_smaller() {
     let (_place, queue) = place();
-    let line = "ulimit -f 8192; trap '' XFSZ; exec \"$0\" put \"$1\" $2";
-    let put = |options: &str| {
+    let line = "ulimit -f $2; trap '' XFSZ; echo hello | exec \"$0\" put \"$1\"";
+    let put = |blocks: &str| {
         let mut shell = Command::new("sh");
-        shell.args(["-c", line, env!("CARGO_BIN_EXE_flumen")]).arg(&queue).arg(options);
+        shell.args(["-c", line, env!("CARGO_BIN_EXE_flumen")]).arg(&queue).arg(blocks);
         shell.stdin(Stdio::null()).output().expect("there is a shell")
     };
-    assert_ends(&put(""), 3, &["queue", "free space", "--segment-size"]);
-    assert_ends(&put("--segment-size 64K"), 0, &[]);
+    assert_ends(&put("4"), 3, &["queue", "free space"]);
+    assert_ends(&put("8192"), 0, &[]);
+    assert_eq!(take(&queue, &[]).stdout, b"hello\n");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! The decision table of `docs/CRASH_SAFETY.md`, row by row: for each row (T1 to T17) evidence is put on a simulated
-//! disk, and the opening must give the row's verdict *by that row*; for each thing that is done with files (P1 to P25)
+//! disk, and the opening must give the row's verdict *by that row*; for each thing that is done with files (P1 to P27)
 //! a history that makes it happen. The rows are counted in the engine (`src/marks.rs`), named in the document, and
 //! tried here: the three must agree. Proves I6 (nothing is taken for what it is not) as far as evidence can be built,
 //! and that no way to a verdict is without a row: whatever is done to a directory, an opening ends in exactly one.

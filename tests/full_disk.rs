@@ -218,32 +218,103 @@ fn i8_a_cut_segment_does_not_block_the_reserve() {
 /// it is the one being written: it is not recycled, and puts that do not fit behind its end are refused.
 #[test]
 fn i8_one_segment_that_is_full() {
-    // One that fits into a file of the reserve, and one that does not.
+    // One that fits into a file of the reserve, and one that does not; after a pause, too, in which what
+    // was taken is stated in the log, so that nothing more is to be written.
     for size in [20_000, 50_000] {
-        one_segment_that_is_full(size);
+        for pauses in [false, true] {
+            one_segment_that_is_full(size, pauses, options());
+        }
     }
 }
 
-fn one_segment_that_is_full(size: usize) {
+/// The reserve's files are larger than a segment.
+#[test]
+fn i8_one_segment_smaller_than_the_reserve() {
+    for size in [20_000, 50_000] {
+        one_segment_that_is_full(size, false, options().transaction_events(3000));
+    }
+}
+
+/// A segment is far larger than the reserve's files, and so is a record.
+#[test]
+fn i8_one_segment_much_larger_than_the_reserve() {
+    let disk = SimDisk::new(1);
+    let storage = disk.storage();
+    let channel = FileChannel::open_on(storage, options().segment_size(128 << 10)).expect("opens");
+    put_sized(&channel, 110_000).expect("there is room");
+    leave_no_room(&disk);
+    for round in 0..3 {
+        take_any(&channel);
+        put_sized(&channel, 110_000)
+            .unwrap_or_else(|error| panic!("I8, round {round}: it is empty: {error}"));
+    }
+}
+
+/// A record larger than a segment, where the room for it is in two spares.
+#[test]
+fn i8_spares_make_room_for_a_large_record() {
     let disk = SimDisk::new(1);
     let channel = open(&disk.storage());
-    let put = |size: usize| {
-        let mut put = channel.begin_put();
-        put.put(Event::new(vec![7; size])).expect("no limit but the disk");
-        put.commit()
-    };
-    put(50_000).expect("there is room");
+    for _ in 0..8 {
+        put_sized(&channel, 40_000).expect("there is room");
+    }
+    for _ in 0..8 {
+        take_any(&channel);
+    }
+    channel.maintain().expect("works");
+    let spares =
+        |disk: &SimDisk| disk.file_names().iter().filter(|name| name.starts_with("spare-")).count();
+    assert_eq!(spares(&disk), 2);
+    leave_no_room(&disk);
+    put_sized(&channel, 100_000).expect("two spares are as large as that");
+    take_any(&channel);
+}
+
+/// The state has grown by a page, so that the reserve's files are all a little too small; and the disk is full.
+#[test]
+fn i8_a_reserve_that_must_grow_a_little() {
+    let disk = SimDisk::new(1);
+    let channel = open(&disk.storage());
+    let mut put = channel.begin_put();
+    put.put(Event::new(vec![7; 50_000])).expect("no limit but the disk");
+    put.set_cursor("position", &[7; 700]).expect("fits");
+    leave_no_room(&disk);
+    put.commit().expect("it fits into the segment");
+    channel.maintain().expect("works");
+    take_any(&channel);
+    channel.maintain().expect("works");
+    put_sized(&channel, 20_000).expect("I8: it is empty");
+}
+
+fn leave_no_room(disk: &SimDisk) {
     let sizes = disk.file_names().into_iter().filter_map(|name| disk.read_file(&name));
     disk.set_capacity(Some(sizes.map(|bytes| bytes.len().next_multiple_of(4096) as u64).sum()));
+}
+
+fn put_sized(channel: &FileChannel, size: usize) -> Result<(), CommitError> {
+    let mut put = channel.begin_put();
+    put.put(Event::new(vec![7; size])).expect("no limit but the disk");
+    put.commit()
+}
+
+fn take_any(channel: &FileChannel) {
+    let mut take = channel.begin_take();
+    assert!(take.take().expect("readable").is_some(), "one was put");
+    take.commit().expect("an ack has room");
+}
+
+fn one_segment_that_is_full(size: usize, pauses: bool, options: ChannelOptions) {
+    let disk = SimDisk::new(1);
+    let channel = FileChannel::open_on(disk.storage(), options).expect("opens");
+    put_sized(&channel, 50_000).expect("there is room");
+    leave_no_room(&disk);
     for round in 0..3 {
-        let mut take = channel.begin_take();
-        assert!(take.take().expect("readable").is_some(), "one was put");
-        take.commit().expect("an ack has room");
-        // The consumer may still have the segment open that is to be given back; upkeep sees to that.
-        if put(size).is_err() {
+        take_any(&channel);
+        if pauses {
             channel.maintain().expect("upkeep has room");
-            put(size).unwrap_or_else(|error| panic!("I8, round {round}: it is empty: {error}"));
         }
+        put_sized(&channel, size)
+            .unwrap_or_else(|error| panic!("I8, round {round}: it is empty: {error}"));
     }
 }
 

@@ -233,14 +233,81 @@ fn i8_one_lazy_ack_with_many_cursors_does_not_stop_the_others() {
     }
     take.commit().expect("lazy");
     let _ = channel.maintain();
-    for _ in 1..count {
+    for index in 1..count {
         let mut take = channel.begin_take();
         take.take().expect("readable").expect("there is one");
+        // Also with a cursor that it has in common with the large one: the later value counts.
+        take.set_cursor("large 0", &index.to_le_bytes()).expect("fits");
         take.commit().expect("lazy");
     }
     channel.maintain().expect("works");
     assert!(channel.stats().events <= 1, "{} events", channel.stats().events);
     put(&channel, 1);
+    let _ = channel.maintain();
+    assert_eq!(channel.cursors("")["large 0"], (count - 1).to_le_bytes(), "never goes back");
+}
+
+/// A commit by a thread that unwinds, for a reason of its own, stopped the channel.
+#[test]
+fn i7_a_commit_while_a_thread_unwinds_is_one_like_any_other() {
+    struct AtTheEnd<'a>(&'a FileChannel);
+    impl Drop for AtTheEnd<'_> {
+        fn drop(&mut self) {
+            put(self.0, 1);
+        }
+    }
+    let disk = SimDisk::new(1);
+    let channel = open(&disk, options());
+    let unwound = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let _guard = AtTheEnd(&channel);
+        panic!("for a reason of its own");
+    }));
+    assert!(unwound.is_err());
+    put(&channel, 1);
+    assert_eq!(channel.stats().events, 2);
+}
+
+/// A name with a number that no log reaches led an opening to write what the next one refuses.
+#[test]
+fn i6_a_wild_number_in_a_name_leads_nowhere() {
+    let disk = SimDisk::new(1);
+    let channel = open(&disk, options());
+    put(&channel, 3);
+    channel.close().expect("closes");
+    drop(channel);
+    let segment = disk.file_names().into_iter().find(|name| name.ends_with(".seg")).expect("one");
+    disk.write_file(
+        &format!("{:020}.seg", 1_u64 << 62),
+        &disk.read_file(&segment).expect("listed"),
+    );
+    for slot in ["checkpoint-a", "checkpoint-b"] {
+        assert!(disk.remove_file(slot));
+    }
+    for round in 0..3 {
+        let channel = open(&disk, options());
+        assert_eq!(channel.stats().events, 3 + round);
+        put(&channel, 1);
+    }
+}
+
+/// The files of the reserve are to be larger, and a quota that the system does not tell of is used up: the
+/// small ones were removed one after the other, for larger ones that never came.
+#[test]
+fn i8_a_quota_does_not_cost_the_reserve() {
+    let disk = SimDisk::new(1);
+    let channel = open(&disk, options());
+    put(&channel, 3);
+    channel.close().expect("closes");
+    drop(channel);
+    let full = Fault::Error(ErrorKind::QuotaExceeded);
+    disk.set_plan(FaultPlan::new(full).on(&[CallKind::Create, CallKind::Allocate]).sticky());
+    let reserves = || disk.file_names().iter().filter(|name| name.starts_with("reserve-")).count();
+    assert_eq!(reserves(), 3);
+    let channel = open(&disk, options().transaction_events(10_000));
+    let mut take = channel.begin_take();
+    take.take().expect("readable").expect("there is one");
+    take.commit().expect("an ack has room");
+    assert_eq!(reserves(), 3);
 }
 
 /// Many small lazy acks, each with a small cursor of its own: one by one each would fit.

@@ -30,7 +30,7 @@ impl Log {
     pub(crate) fn roll(
         &self,
         needed: u64,
-        for_puts: bool,
+        claim: Claim,
         view: &View<'_>,
     ) -> Result<bool, StorageError> {
         let mut writer = lock(&self.writer);
@@ -52,7 +52,7 @@ impl Log {
             base: end,
             first_sequence: writer.next_sequence,
             needed,
-            for_puts,
+            claim,
             moved: None,
         };
         self.succeed(&mut writer, &mut keeper, sealed, &request, view)
@@ -84,8 +84,10 @@ impl Log {
         drop(segments);
         *writer = next;
         self.recycle(keeper, &released)?;
-        let size = keeper.pool.reserve_size();
-        self.replenish(keeper, size, number)?;
+        if request.claim != Claim::Swap {
+            let size = keeper.pool.reserve_size();
+            self.replenish(keeper, size, number)?;
+        }
         Ok(true)
     }
 
@@ -113,7 +115,9 @@ impl Log {
         if !keeper.slots.make_room_for(&checkpoint)? {
             return Ok(None);
         }
-        let Some(prepared) = keeper.pool.obtain(number, needed, desired, request.for_puts)? else {
+        let Some(prepared) =
+            keeper.pool.obtain(number, needed, desired, request.claim == Claim::Put)?
+        else {
             return Ok(None);
         };
         keeper.numbers_used = number;
@@ -148,7 +152,9 @@ impl Log {
             keeper.slots.write(&mut checkpoint)?;
         }
         keeper.lsn = lsn;
-        self.replenish(keeper, self.reserve_size(encoded.len()), number)?;
+        if request.claim != Claim::Swap {
+            self.replenish(keeper, self.reserve_size(encoded.len()), number)?;
+        }
         let lanes = self.open_lanes(file, &name)?;
         let next_sequence = view.next_sequence;
         let gathered = Vec::new();
@@ -178,12 +184,24 @@ pub(super) fn reserve_size(state_size: usize, ack_size_max: u64) -> u64 {
     PAGE + STATE_SHARE * state_size as u64 + ack_size_max
 }
 
+/// What a new segment is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// Puts, among others: the reserve is not touched.
+    Put,
+    /// Anything but puts; the reserve is there for it.
+    Ack,
+    /// To take the place of a segment whose file is wanted back. The reserve is used, and left as it is until
+    /// that has come.
+    Swap,
+}
+
 /// What a new segment is to be.
 pub(super) struct NewSegment<'a> {
     pub(super) base: Lsn,
     pub(super) first_sequence: u64,
     /// Bytes that must fit beside what it begins with.
     pub(super) needed: u64,
-    pub(super) for_puts: bool,
+    pub(super) claim: Claim,
     pub(super) moved: Option<Moving<'a>>,
 }

@@ -262,7 +262,7 @@ impl<G: Groups> GroupCommit<G> {
             return state;
         };
         state.writing = true;
-        let mut roles = Roles { commit: self, lane, writing: true };
+        let mut roles = Roles { commit: self, lane, writing: true, finished: false };
         let written = self.write_group(state, &mut roles);
         if let Some(written) = written {
             match self.groups.sync(&written.group) {
@@ -270,6 +270,7 @@ impl<G: Groups> GroupCommit<G> {
                 Err(error) => self.fail(error),
             }
         }
+        roles.finished = true;
         drop(roles);
         lock(&self.state)
     }
@@ -397,6 +398,8 @@ struct Roles<'a, G: Groups> {
     commit: &'a GroupCommit<G>,
     lane: usize,
     writing: bool,
+    /// Nothing panicked on the way. (Committing may be what a thread does while it unwinds.)
+    finished: bool,
 }
 
 impl<G: Groups> Drop for Roles<'_, G> {
@@ -406,7 +409,7 @@ impl<G: Groups> Drop for Roles<'_, G> {
         if self.writing {
             state.writing = false;
         }
-        if std::thread::panicking() {
+        if !self.finished {
             state.failed.get_or_insert(self.commit.groups.broken());
             // What was being applied never will be done.
             state.counting = 0;

@@ -25,6 +25,7 @@ mod survey;
 mod varint;
 mod writer;
 
+pub(crate) use begin::Claim;
 pub(crate) use directory::{Directory, LOCK};
 pub(crate) use error::{Damage, LogError};
 pub(crate) use group_commit::{GroupCommit, Groups};

@@ -11,20 +11,23 @@
 
 use std::cell::RefCell;
 
-use super::begin::{NewSegment, reserve_size};
-use super::checkpoint::{Checkpoint, Sealed, State};
+use super::begin::{Claim, NewSegment, reserve_size};
+use super::checkpoint::{Checkpoint, SLOTS, Sealed, State};
 use super::directory::Directory;
 use super::error::LogError;
 use super::lsn::Lsn;
 use super::moving::{Moving, rewrite};
 use super::pool::{Pool, is_full};
-use super::segment::{PAGE, SegmentHeader, segment_name};
+use super::segment::{PAGE, STATED_MAX, SegmentHeader, segment_name};
 use super::slots::Slots;
 use super::start::{Slot, open_scanner};
 use super::survey::{End, Survey, Tail, Unproven};
 use super::writer::{Keeper, Log, Segments, View, Writer};
 use crate::storage::{Access, StorageError};
 use crate::sync::{AtomicBool, AtomicU64, Mutex, lock};
+
+/// Numbers that an opening leaves for those it and its segments will use.
+const NUMBERS_LEFT: u64 = 1 << 48;
 
 /// How a log is written.
 #[derive(Clone, Debug)]
@@ -83,6 +86,7 @@ impl Log {
         let mut checkpoint = survey.checkpoint.clone();
         let newest = survey.listing.segments.keys().next_back().copied().unwrap_or(0);
         let numbers_used = checkpoint.numbers_used.max(newest);
+        refuse_used_up(&checkpoint, numbers_used)?;
         checkpoint.numbers_used = numbers_used + 1;
         checkpoint.epoch += 1;
         checkpoint.clean &= planted!(OpeningLeavesMark);
@@ -139,8 +143,13 @@ impl Log {
     /// The first segment of a new log. Its identity is durable already, in the slot that [`Log::open`]
     /// wrote, so a segment without a readable header is never taken for the start of a new log.
     fn begin_first(self, view: &View<'_>) -> Result<Option<Log>, LogError> {
-        let request =
-            NewSegment { base: Lsn(0), first_sequence: 0, needed: 0, for_puts: false, moved: None };
+        let request = NewSegment {
+            base: Lsn(0),
+            first_sequence: 0,
+            needed: 0,
+            claim: Claim::Ack,
+            moved: None,
+        };
         let mut keeper = lock(&self.keeper);
         let begun = self.begin_segment(&mut keeper, &request, &[], view)?;
         drop(keeper);
@@ -214,7 +223,7 @@ impl Log {
             base: sealed.end(),
             first_sequence: proven_sequence,
             needed: 0,
-            for_puts: false,
+            claim: Claim::Ack,
             moved: Some(moved),
         };
         let mut writer = lock(&self.writer);
@@ -243,6 +252,16 @@ impl Log {
         }
         Ok(())
     }
+}
+
+/// What this opening writes must be what the next one reads: numbers above [`STATED_MAX`] are refused there.
+fn refuse_used_up(checkpoint: &Checkpoint, numbers_used: u64) -> Result<(), LogError> {
+    let highest = checkpoint.generation.max(checkpoint.epoch).max(numbers_used);
+    if highest < STATED_MAX - NUMBERS_LEFT {
+        return Ok(());
+    }
+    let reason = format!("the number {highest}, which no log reaches");
+    Err(LogError::Unsupported { file: SLOTS[0].to_string(), reason })
 }
 
 /// Sorts the files in the directory: those in use are counted, waiting ones adopted, and segments that the

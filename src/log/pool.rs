@@ -10,6 +10,8 @@ use super::segment::{PAGE, SegmentHeader, segment_name};
 use super::start::read_page;
 use crate::storage::{Access, File, StorageError};
 
+/// What a segment on the last room is at least, where its record is smaller.
+const SEGMENT_SIZE_MIN: u64 = 64 << 10;
 /// Recycled files kept for future segments.
 const SPARES: usize = 2;
 /// Files in reserve. Two take turns: a full one is free again as soon as the state at the head of the other
@@ -76,12 +78,12 @@ impl Pool {
         reserves: &[String],
     ) -> Result<(), StorageError> {
         for name in reserves {
+            let Some(kept) = self.adopt_one(Kept::Reserve, name)? else { continue };
             mark!(P4);
-            let kept = self.adopt_one(name)?;
             self.reserves.push(kept);
         }
         for name in spares {
-            let kept = self.adopt_one(name)?;
+            let Some(kept) = self.adopt_one(Kept::Spare, name)? else { continue };
             if kept.size == self.segment_size {
                 mark!(P5);
                 self.spares.push(kept);
@@ -96,11 +98,28 @@ impl Pool {
         Ok(())
     }
 
-    fn adopt_one(&mut self, name: &str) -> Result<KeptFile, StorageError> {
+    /// `None` for one that is a segment as well.
+    fn adopt_one(&mut self, kind: Kept, name: &str) -> Result<Option<KeptFile>, StorageError> {
+        if !self.is_only(name, kind.number_in(name)) && !planted!(SecondNameUsed) {
+            mark!(P25);
+            return Ok(None);
+        }
         let file = self.directory.open(name, Access::Read)?;
         let size = self.directory.size(&*file, name)?;
         self.count(size);
-        Ok(KeptFile { name: name.to_string(), size, settled: true })
+        Ok(Some(KeptFile { name: name.to_string(), size, settled: true }))
+    }
+
+    /// Whether a file that waits, or is to, is not a segment by another name as well. After a failed sync of
+    /// the directory a rename may be lost that is still shown; renamed on from there, a file has two names
+    /// after a loss of power. The header of the segment that it became tells of a higher number than
+    /// `number`, which its name has. Such a file is left alone, even its name: to take away the one of two
+    /// names that a file system believes in would give its blocks away. So is one that cannot be read.
+    fn is_only(&self, name: &str, number: u64) -> bool {
+        let Ok(page) = read_page(&self.directory, name) else {
+            return false;
+        };
+        SegmentHeader::decode(&page).map_or(true, |header| header.number <= number)
     }
 
     /// Whether the reserve is complete. While it is not, puts are refused: what is left is for acks.
@@ -114,7 +133,7 @@ impl Pool {
     }
 
     /// A file for segment `number` of `needed` bytes, and of `desired` where there is room for that. `None`
-    /// when the disk is full; then nothing has changed. The reserve is used only when `for_puts` is false.
+    /// when the disk is full; then nothing is used. The reserve is used only when `for_puts` is false.
     /// The new name is durable.
     pub(crate) fn obtain(
         &mut self,
@@ -148,60 +167,64 @@ impl Pool {
         desired: u64,
         for_puts: bool,
     ) -> Result<Option<Prepared>, StorageError> {
-        let spare = |kept: &KeptFile| kept.size >= desired.max(needed);
-        if let Some(kept) = self.pick(Kept::Spare, &spare) {
+        let whole = desired.max(needed);
+        if let Some(kept) = self.pick(Kept::Spare, whole) {
             mark!(P16);
             return self.rename(kept, number).map(Some);
         }
         // Where there is no room for a whole segment half of what is left will do. So the last room takes few
-        // segments, and not one for each record.
-        let whole = desired.max(needed);
+        // segments, and not one for each record. What a quota leaves the system does not tell: a little more
+        // than is needed is tried as well.
         let left = self.directory.storage.available_space().unwrap_or(0) / 2;
         let smaller = (left.min(whole) / PAGE * PAGE).max(needed);
-        let sizes = [Some(whole), Some(smaller).filter(|size| *size < whole)];
-        for size in sizes.into_iter().flatten() {
+        let small = needed.max(SEGMENT_SIZE_MIN).min(smaller);
+        let mut sizes = vec![whole, smaller, small, needed];
+        sizes.dedup();
+        for size in sizes {
             if let Some(prepared) = self.allocate(&segment_name(number), size)? {
                 mark!(P17);
                 return Ok(Some(prepared));
             }
         }
+        if let Some(kept) = self.pick(Kept::Spare, needed) {
+            mark!(P16);
+            return self.rename(kept, number).map(Some);
+        }
         if (!for_puts || planted!(ReserveForPuts))
-            && let Some(kept) = self.pick(Kept::Reserve, &|kept| kept.size >= needed)
+            && let Some(kept) = self.pick(Kept::Reserve, needed)
         {
             mark!(P18);
             return self.rename(kept, number).map(Some);
+        }
+        // Spares are all too small, and may together make room.
+        while self.drop_spare()? {
+            if let Some(prepared) = self.allocate(&segment_name(number), needed)? {
+                mark!(P17);
+                return Ok(Some(prepared));
+            }
         }
         mark!(P24);
         Ok(None)
     }
 
-    /// Takes out the first waiting file that suits and is nothing but that.
-    fn pick(&mut self, kind: Kept, suits: &dyn Fn(&KeptFile) -> bool) -> Option<KeptFile> {
-        loop {
-            let files = match kind {
-                Kept::Spare => &mut self.spares,
-                Kept::Reserve => &mut self.reserves,
-            };
-            let kept = files.remove(files.iter().position(suits)?);
-            if self.is_free(kind, &kept) || planted!(SecondNameUsed) {
-                return Some(kept);
-            }
-            mark!(P25);
-            self.uncount(kept.size);
-        }
+    /// Removes a spare; false when there is none.
+    fn drop_spare(&mut self) -> Result<bool, StorageError> {
+        let Some(kept) = self.spares.pop() else { return Ok(false) };
+        mark!(P22);
+        self.uncount(kept.size);
+        self.directory.remove(&kept.name)?;
+        Ok(true)
     }
 
-    /// Whether a waiting file is not a segment as well. After a failed sync of the directory a rename may be
-    /// lost that is still shown; renamed on from there, a file has two names after a loss of power. The
-    /// header of the segment that it became tells of a higher number than its old name. Such a file is left
-    /// alone, even its name: to take away the one of two names that a file system believes in would give its
-    /// blocks away. So is one that cannot be read.
-    fn is_free(&self, kind: Kept, kept: &KeptFile) -> bool {
-        let Ok(page) = read_page(&self.directory, &kept.name) else {
-            return false;
+    /// Takes out the smallest waiting file of at least `size` bytes.
+    fn pick(&mut self, kind: Kept, size: u64) -> Option<KeptFile> {
+        let files = match kind {
+            Kept::Spare => &mut self.spares,
+            Kept::Reserve => &mut self.reserves,
         };
-        SegmentHeader::decode(&page)
-            .map_or(true, |header| header.number <= kind.number_in(&kept.name))
+        let suits = (0..files.len()).filter(|index| files[*index].size >= size);
+        let smallest = suits.min_by_key(|index| files[*index].size)?;
+        Some(files.remove(smallest))
     }
 
     fn rename(&mut self, kept: KeptFile, number: u64) -> Result<Prepared, StorageError> {
@@ -256,6 +279,11 @@ impl Pool {
         };
         let size = self.directory.size(&*file, &name)?;
         drop(file);
+        if !self.is_only(&name, number) {
+            mark!(P25);
+            self.uncount(size);
+            return Ok(());
+        }
         // A file too small for the reserve as it is to be now, after an opening with larger limits, is better
         // than none: an opening after a crash on a full disk needs it. A larger one takes its place.
         let for_reserve = match size >= self.reserve_size {
@@ -297,33 +325,28 @@ impl Pool {
         self.reserve_size = size.max(2 * PAGE).next_multiple_of(PAGE);
     }
 
-    /// Sees to it that two files of at least `size` bytes are in reserve, as far as the disk has room.
-    /// `unique` makes part of their names.
+    /// Sees to it that the reserve is complete, with files of at least `size` bytes, as far as the disk has
+    /// room. `unique` makes part of their names.
     pub(crate) fn replenish(&mut self, size: u64, unique: u64) -> Result<(), StorageError> {
         self.plan_reserve(size);
         if self.is_reserve_complete() {
             return Ok(());
         }
         let mut created = false;
-        for turn in 0..(2 * RESERVES + SPARES) as u64 {
-            if self.fitting() >= RESERVES {
+        let mut turn = 0;
+        while self.fitting() < RESERVES {
+            let name = loop {
+                let name = Kept::Reserve.new_name(unique, self.reserve_size, turn);
+                turn += 1;
+                if self.reserves.iter().all(|kept| kept.name != name) {
+                    break name;
+                }
+            };
+            if self.grow_misfit(&name)? || self.add_reserve(&name)? {
+                created = true;
+            } else if !self.drop_spare()? && !self.trim()? {
                 break;
             }
-            let name = Kept::Reserve.new_name(unique, self.reserve_size, turn);
-            if self.reserves.iter().any(|kept| kept.name == name) {
-                continue;
-            }
-            let Some(prepared) = self.allocate(&name, self.reserve_size)? else {
-                // On a full disk a spare is of no use before the reserve is there: no put may use it.
-                let spare = self.pick(Kept::Spare, &|_| true);
-                let Some(kept) = spare.or_else(|| self.pop_misfit()) else { break };
-                mark!(P22);
-                self.uncount(kept.size);
-                self.directory.remove(&kept.name)?;
-                continue;
-            };
-            self.reserves.push(KeptFile { name, size: prepared.capacity, settled: false });
-            created = true;
         }
         if created {
             self.settle()?;
@@ -331,17 +354,67 @@ impl Pool {
         self.drop_excess()
     }
 
-    /// Takes out a reserve file that is too small, when without such files there is room for one that fits.
-    /// An opening on a full disk leaves them: it cuts the old end short, and that comes here. Kept for good,
-    /// they would refuse puts for good.
-    fn pop_misfit(&mut self) -> Option<KeptFile> {
-        let is_misfit = |kept: &KeptFile| kept.size < self.reserve_size;
-        let misfits = self.reserves.iter().filter(|kept| is_misfit(kept));
-        let held: u64 = misfits.map(|kept| kept.size).sum();
-        // Unknown room is none: a small file is better than no file.
-        let free = self.directory.storage.available_space().unwrap_or(0);
-        let place = self.reserves.iter().position(is_misfit)?;
-        (free + held >= self.reserve_size).then(|| self.reserves.remove(place))
+    fn add_reserve(&mut self, name: &str) -> Result<bool, StorageError> {
+        let has_place = self.reserves.len() < RESERVES;
+        if !has_place {
+            return Ok(false);
+        }
+        let Some(prepared) = self.allocate(name, self.reserve_size)? else { return Ok(false) };
+        let (name, size) = (name.to_string(), prepared.capacity);
+        self.reserves.push(KeptFile { name, size, settled: false });
+        Ok(true)
+    }
+
+    /// Makes a reserve file that is too small larger, as `name`. It is a draft meanwhile, as a new one is
+    /// until its size is synced: a crash costs the file, and leaves its room.
+    fn grow_misfit(&mut self, name: &str) -> Result<bool, StorageError> {
+        let Some(place) = self.reserves.iter().position(|kept| kept.size < self.reserve_size)
+        else {
+            return Ok(false);
+        };
+        if !self.reserves[place].settled {
+            self.settle()?;
+        }
+        let draft = format!("{DRAFT}{name}");
+        let old = self.reserves[place].name.clone();
+        let file = self.directory.open(&old, Access::ReadWrite)?;
+        self.directory.rename(&old, &draft)?;
+        let grown = match file.allocate(self.reserve_size) {
+            Ok(()) => true,
+            Err(error) if is_full(&error) => false,
+            Err(error) => return Err(self.directory.error(&draft, "allocate", error)),
+        };
+        let kept_name = if grown { name } else { &old };
+        if grown {
+            mark!(P26);
+            file.sync_all().map_err(|error| self.directory.error(&draft, "sync", error))?;
+        }
+        self.directory.rename(&draft, kept_name)?;
+        let kept = &mut self.reserves[place];
+        let before = kept.size;
+        kept.settled = false;
+        if grown {
+            kept.name = name.to_string();
+            kept.size = self.reserve_size;
+            self.disk_bytes += self.reserve_size - before;
+        }
+        Ok(grown)
+    }
+
+    /// Cuts a reserve file that is larger than it need be: on a full disk another may want for what it has
+    /// too much.
+    fn trim(&mut self) -> Result<bool, StorageError> {
+        let size = self.reserve_size;
+        let Some(kept) = self.reserves.iter_mut().find(|kept| kept.size > size) else {
+            return Ok(false);
+        };
+        mark!(P27);
+        let file = self.directory.open(&kept.name, Access::ReadWrite)?;
+        file.set_size(size).map_err(|error| self.directory.error(&kept.name, "cut", error))?;
+        let excess = kept.size - size;
+        kept.size = size;
+        self.uncount(excess);
+        Ok(true)
     }
 
     /// Removes reserve files that larger ones have replaced.

@@ -17,9 +17,6 @@ pub(crate) const VERSION: u32 = 1;
 
 /// Versions that may come; a higher number, and 0, is no version.
 const VERSION_MAX: u32 = 1000;
-/// No log comes near it, and one more can be added without care.
-const NUMBER_MAX: u64 = u64::MAX / 2;
-
 /// The highest number, position or sequence that a header, a slot or a state may state. No log comes near
 /// it, and sums of a few such need no care. More is what a faulty or a hostile program wrote.
 pub(crate) const STATED_MAX: u64 = u64::MAX / 8;
@@ -158,7 +155,7 @@ pub(crate) fn segment_name(number: u64) -> String {
 pub(crate) fn segment_number(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(".seg")?;
     let number = (digits.len() == 20).then(|| digits.parse().ok()).flatten()?;
-    (segment_name(number) == name && number <= NUMBER_MAX).then_some(number)
+    (segment_name(number) == name && number <= STATED_MAX).then_some(number)
 }
 
 #[cfg(test)]

@@ -108,6 +108,12 @@ impl Log {
         PAGE + size <= lock(&self.writer).header.capacity
     }
 
+    /// Whether a reader has the segment being written open.
+    pub(crate) fn is_tail_pinned(&self) -> bool {
+        let segments = lock(&self.segments);
+        segments.pinned == Some(segments.tail)
+    }
+
     /// Whether puts may be written: not while less than the whole reserve is left for acks.
     pub(crate) fn accepts_puts(&self) -> bool {
         self.reserve_complete.load(Ordering::Acquire)

@@ -85,6 +85,7 @@ const CATCHES: &[Catch] = &[
     shuttle("SameSlotAlways"),
     exhaustive("SlotChecksumSkipped"),
     chain("GenerationReused"),
+    shuttle("NobodyCalled"),
     shuttle("RecycleBeforeCheckpoint"),
     shuttle("RecycleOneTooMany"),
     loom(

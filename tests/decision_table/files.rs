@@ -255,8 +255,34 @@ fn a_larger_reserve() {
     let channel = FileChannel::open_on(disk.storage(), larger).expect("opens");
     assert_eq!(drain(&channel).expect("readable").len(), 3);
     drop(channel);
-    let reserves = disk.file_names().iter().filter(|name| name.starts_with("reserve-")).count();
-    assert_eq!(reserves, 3, "the smaller ones are gone");
+    let sizes = reserve_sizes(&disk);
+    assert!(sizes.len() == 3 && sizes.iter().all(|size| *size > 160_000), "{sizes:?}");
+}
+
+/// The reserve is to be larger and the disk is full. A segment that comes free is larger than a reserve file
+/// need be; what it has too much, others get.
+fn a_larger_reserve_on_a_full_disk() {
+    let disk = SimDisk::new(1);
+    let large = options().segment_size(128 << 10);
+    let channel = FileChannel::open_on(disk.storage(), large.clone()).expect("opens");
+    put(&channel, 20);
+    channel.close().expect("closes");
+    drop(channel);
+    disk.set_capacity(Some(1 << 30));
+    let left = disk.storage().available_space().expect("known");
+    disk.set_capacity(Some((1 << 30) - left));
+    let channel =
+        FileChannel::open_on(disk.storage(), large.transaction_events(3000)).expect("opens");
+    take(&channel, 20);
+    channel.maintain().expect("works");
+    drop(channel);
+    let sizes = reserve_sizes(&disk);
+    assert!(sizes.len() <= 3 && sizes.iter().any(|size| *size > 80_000), "{sizes:?}");
+}
+
+fn reserve_sizes(disk: &SimDisk) -> Vec<usize> {
+    let names = disk.file_names().into_iter().filter(|name| name.starts_with("reserve-"));
+    names.filter_map(|name| disk.read_file(&name)).map(|bytes| bytes.len()).collect()
 }
 
 /// A spare that is the last segment by another name: used, it would be written over.
@@ -303,8 +329,10 @@ pub(crate) fn histories() -> Vec<History> {
         (Row::P20, much_comes_and_goes),
         (Row::P21, much_comes_and_goes),
         (Row::P22, a_spare_gives_way),
-        (Row::P23, a_larger_reserve),
+        (Row::P23, a_larger_reserve_on_a_full_disk),
         (Row::P24, a_full_disk),
         (Row::P25, a_second_name),
+        (Row::P26, a_larger_reserve),
+        (Row::P27, a_larger_reserve_on_a_full_disk),
     ]
 }

@@ -12,7 +12,7 @@ use crate::channel::Stopped;
 use crate::channel::signal::Signal;
 use crate::channel::transaction::{Cursors, PutBatch};
 use crate::event::Event;
-use crate::log::{Appended, Groups, Kind, Log, Lsn, PendingRecord, View};
+use crate::log::{Appended, Claim, Groups, Kind, Log, Lsn, PendingRecord, View};
 use crate::storage::StorageError;
 use crate::sync::{Mutex, lock};
 
@@ -209,11 +209,13 @@ impl Core {
 
     /// Makes room by all means there are; false when there are none.
     fn find_room(&self, entry: &Entry) -> Result<bool, StorageError> {
-        let usable = || !entry.is_put() || self.log.accepts_puts();
-        if usable() && self.log.fits(0, entry.size()) {
+        let (size, is_put) = (entry.size(), entry.is_put());
+        let claim = if is_put { Claim::Put } else { Claim::Ack };
+        let usable = || !is_put || self.log.accepts_puts();
+        if usable() && self.log.fits(0, size) {
             return Ok(true);
         }
-        if usable() && self.with_view(|view| self.log.roll(entry.size(), entry.is_put(), view))? {
+        if usable() && self.roll(size, claim)? {
             return Ok(usable());
         }
         // The disk is full. What can be given back is given back, then once more.
@@ -221,16 +223,19 @@ impl Core {
         self.log.sync(&end)?;
         self.log.raise_watermark(end.end);
         self.with_view(|view| self.log.regain(view))?;
-        if !usable() {
-            return Ok(false);
-        }
-        if self.log.fits(0, entry.size()) {
-            return Ok(true);
-        }
-        if self.with_view(|view| self.log.roll(entry.size(), entry.is_put(), view))? {
+        if usable() && (self.log.fits(0, size) || self.roll(size, claim)?) {
             return Ok(usable());
         }
-        Ok(entry.is_put() && self.change_places(entry.size())? && usable())
+        Ok(is_put && self.change_places(size)?)
+    }
+
+    /// Begins a new segment, at the end of which nothing is in flight. It begins with a state, which is
+    /// synced: what is looked at from now on is as far.
+    fn roll(&self, needed: u64, claim: Claim) -> Result<bool, StorageError> {
+        let rolled = self.with_view(|view| self.log.roll(needed, claim, view))?;
+        let mut shown = lock(&self.shown);
+        shown.visible = shown.visible.max(self.log.end());
+        Ok(rolled)
     }
 
     /// The last means of a put on a full disk: when all is acknowledged, what stands in the way is the
@@ -238,18 +243,38 @@ impl Core {
     /// crash in between is one while an ack begins a segment: the opening finds what nothing needs, and
     /// recycles it.
     fn change_places(&self, size: u64) -> Result<bool, StorageError> {
-        let roll = |needed| {
-            self.with_view(|view| match (view.is_done)(0..view.next_sequence) {
-                true => self.log.roll(needed, false, view),
-                false => Ok(false),
-            })
-        };
-        // When only its own file is large enough it comes back, empty.
-        let changed = roll(size)? || self.log.would_fit(size) && roll(0)? && roll(size)?;
-        if changed {
+        // A segment that a reader has open would not come back. The put tries again without.
+        if self.log.is_tail_pinned() {
+            return Ok(false);
+        }
+        let is_good = || self.log.accepts_puts() && self.log.fits(0, size);
+        if self.swap(size)? {
+            self.with_view(|view| self.log.regain(view))?;
+            if is_good() {
+                return Ok(true);
+            }
+        } else if !self.log.would_fit(size) || !self.swap(0)? {
+            return Ok(false);
+        }
+        // The file that went is the better one: too small for the reserve, or the only one that is large
+        // enough. It comes back, empty.
+        if self.swap(size)? {
             self.with_view(|view| self.log.regain(view))?;
         }
-        Ok(changed)
+        Ok(is_good())
+    }
+
+    /// Whether the segment being written has changed places with a file of at least `needed` bytes more.
+    fn swap(&self, needed: u64) -> Result<bool, StorageError> {
+        let all_done = self.with_view(|view| (view.is_done)(0..view.next_sequence));
+        Ok(all_done && self.roll(needed, Claim::Swap)?)
+    }
+
+    /// Of one cursor the later value must come last: what a refused ack would set is set already.
+    fn supersede(&self, cursors: &Cursors) {
+        if !cursors.is_empty() {
+            lock(&self.refused).cursors.retain(|name, _| !cursors.contains_key(name));
+        }
     }
 
     fn apply_entry(&self, shown: &mut Shown, entry: Entry, lsn: Lsn, end: Lsn, sequence: u64) {
@@ -261,6 +286,7 @@ impl Core {
                 let (first_sequence, cursors) = (sequence, &cursors);
                 let change = Change::Put { first_sequence, events: count, bytes: size, cursors };
                 shown.queue.apply(&change).expect(fits);
+                self.supersede(cursors);
                 shown.counts.events_put += count;
                 shown.counts.puts_committed += 1;
                 shown.tail.push(TailRecord::new(lsn, end, sequence, events, size));
@@ -268,6 +294,7 @@ impl Core {
             Effect::Ack(acks) => {
                 let (ranges, bytes, cursors) = (&acks.ranges, acks.size, &acks.cursors);
                 shown.queue.apply(&Change::Ack { ranges, bytes, cursors }).expect(fits);
+                self.supersede(cursors);
                 shown.counts.events_taken += acks.events;
                 shown.counts.takes_committed += acks.transactions;
             }

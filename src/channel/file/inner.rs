@@ -10,7 +10,7 @@ use crate::channel::options::{AckDurability, ChannelOptions, Durability};
 use crate::channel::room::Room;
 use crate::channel::transaction::{Backend, PutBatch, Refusal, TakeBatch, Taken};
 use crate::channel::{CloseError, CommitError, Stopped, TakeError};
-use crate::log::{GroupCommit, Kind, LogError};
+use crate::log::{GroupCommit, Groups, Kind, LogError};
 use crate::storage::Lock;
 use crate::sync::{AtomicBool, Mutex, lock};
 
@@ -90,14 +90,11 @@ impl Inner {
         let mut acks = std::mem::take(&mut *lock(&self.core().refused));
         let fresh = std::mem::take(&mut *lazy);
         // What was refused may be too large, for its cursors, to get through before there is room; so it
-        // goes by itself, and those that make room behind it. Of one cursor the later value must come last.
-        let is_apart = acks.cursors.keys().all(|name| !fresh.cursors.contains_key(name));
-        let submitted = if is_apart {
-            self.submit_lazy(acks).and_then(|()| self.submit_lazy(fresh))
-        } else {
-            acks.merge(fresh);
-            self.submit_lazy(acks)
-        };
+        // goes by itself, and those that make room behind it. Of one cursor the later value must come last,
+        // and there need be no other.
+        acks.cursors.retain(|name, _| !fresh.cursors.contains_key(name));
+        let submitted = self.submit_lazy(acks);
+        let submitted = submitted.and(self.submit_lazy(fresh));
         drop(lazy);
         if let Err(ended) = submitted {
             self.note(&ended);
@@ -109,7 +106,11 @@ impl Inner {
             return Ok(());
         }
         let entry = Entry::lazy_ack(acks, self.lazy_needs_sync());
-        self.commit.submit(entry).map_err(|rejected| rejected.error)
+        self.commit.submit(entry).map_err(|rejected| {
+            // A close has come first, and says what is left.
+            rejected.entry.into_iter().for_each(|entry| self.core().refuse(entry));
+            rejected.error
+        })
     }
 
     /// Under lazy puts a lazy ack is not worth a sync of its own.
@@ -180,7 +181,11 @@ impl Inner {
         let core = self.core();
         core.with_view(|view| core.log.close(view))
             .map_err(|error| self.close_error(Ended::from(error)))?;
-        match lock(&core.refused).events {
+        // Whoever holds this lock may be about to give back what came too late.
+        let lazy = lock(&self.lazy);
+        let refused = lock(&core.refused).events;
+        drop(lazy);
+        match refused {
             0 => Ok(()),
             events => Err(CloseError::NoSpace { events }),
         }
