@@ -39,7 +39,7 @@ fn without_memory() -> ChannelOptions {
 #[test]
 fn i4_i12_the_segment_that_a_reader_has_open_is_not_recycled() {
     let image = channel_with("old");
-    let finished = explore("engine.collection_under_reader", Some(3), 2_900, move |seen| {
+    let finished = explore("engine.collection_under_reader", Some(3), 2_400, move |seen| {
         let bench = Bench::new(&image, without_memory());
         // The reader stands behind the first event. The ack that follows in the same segment is not in its
         // block: so it reads once more from a segment of which nobody wants anything.

@@ -46,7 +46,7 @@ fn assert_kept(bench: &Bench, [a, b]: [SimDisk; 2], before: &[&str], seen: &Seen
 #[test]
 fn i1_i3_two_commits() {
     let image = image(options, |_| {});
-    let finished = explore("engine.two_commits", Some(4), 5_000, move |seen| {
+    let finished = explore("engine.two_commits", Some(4), 2_900, move |seen| {
         let bench = Bench::new(&image, options());
         let before = bench.channel.stats().syncs;
         let images = race(&bench, 10);
@@ -59,7 +59,7 @@ fn i1_i3_two_commits() {
 #[test]
 fn i1_i3_three_commits_of_which_two_share_a_sync() {
     let image = image(options, |_| {});
-    let finished = explore("engine.three_commits", Some(2), 2_100, move |seen| {
+    let finished = explore("engine.three_commits", Some(2), 1_600, move |seen| {
         let bench = Bench::new(&image, options());
         let before = bench.channel.stats().syncs;
         let threads = ["a", "b"].map(|name| {
@@ -91,7 +91,7 @@ fn i1_i3_three_commits_of_which_two_share_a_sync() {
 #[test]
 fn i1_i3_two_commits_and_a_full_segment() {
     let image = image(options, |channel| put(channel, "old", LARGE).expect("nothing fails"));
-    let finished = explore("engine.commits_against_roll", Some(4), 5_000, move |seen| {
+    let finished = explore("engine.commits_against_roll", Some(4), 3_100, move |seen| {
         let bench = Bench::new(&image, options());
         // Neither fits behind the old one, and both fit into the next segment.
         let images = race(&bench, 25 << 10);
@@ -104,7 +104,7 @@ fn i1_i3_two_commits_and_a_full_segment() {
 #[test]
 fn i1_i3_two_commits_that_begin_a_segment_each() {
     let image = image(options, |channel| put(channel, "old", LARGE).expect("nothing fails"));
-    let finished = explore("engine.two_rolls", Some(4), 2_600, move |seen| {
+    let finished = explore("engine.two_rolls", Some(4), 1_000, move |seen| {
         let bench = Bench::new(&image, options());
         let images = race(&bench, LARGE);
         assert_eq!(bench.channel.stats().segments, 3);
@@ -116,7 +116,7 @@ fn i1_i3_two_commits_that_begin_a_segment_each() {
 #[test]
 fn i1_i4_i5_a_put_and_a_take() {
     let image = image(options, |channel| put(channel, "old", 10).expect("nothing fails"));
-    let finished = explore("engine.put_and_take", Some(4), 8_000, move |seen| {
+    let finished = explore("engine.put_and_take", Some(4), 5_400, move |seen| {
         let bench = Bench::new(&image, options());
         let other = bench.clone();
         let taker = spawn(move || {
@@ -165,7 +165,7 @@ fn i1_a_checkpoint_against_a_commit() {
 #[test]
 fn i1_maintenance_against_a_commit() {
     let image = image(options, |_| {});
-    let finished = explore("engine.maintain_against_commit", Some(5), 4_000, move |seen| {
+    let finished = explore("engine.maintain_against_commit", Some(5), 2_100, move |seen| {
         let bench = Bench::new(&image, options());
         let other = bench.clone();
         let thread = spawn(move || other.channel.maintain().expect("nothing fails"));
@@ -184,7 +184,7 @@ fn i1_maintenance_against_a_commit() {
 fn i1_a_sync_covers_what_was_committed_before_it() {
     let lazy: fn() -> ChannelOptions = || options().durability(Durability::Os);
     let image = image(lazy, |_| {});
-    let finished = explore("engine.sync_against_commits", Some(4), 9_000, move |seen| {
+    let finished = explore("engine.sync_against_commits", Some(4), 4_200, move |seen| {
         let bench = Bench::new(&image, lazy());
         let other = bench.clone();
         let thread = spawn(move || {
@@ -206,7 +206,7 @@ fn i1_a_sync_covers_what_was_committed_before_it() {
 #[test]
 fn i1_i4_a_close_against_a_commit_in_flight() {
     let image = image(options, |channel| put(channel, "old", 10).expect("nothing fails"));
-    let finished = explore("engine.close_against_commit", Some(4), 1_000, move |seen| {
+    let finished = explore("engine.close_against_commit", Some(4), 720, move |seen| {
         let bench = Bench::new(&image, options());
         let other = bench.clone();
         let thread = spawn(move || {

@@ -48,7 +48,7 @@ fn assert_stopped(bench: &Bench) {
 #[test]
 fn i7_a_failed_sync_reaches_the_other_commit_and_the_one_who_waits_for_news() {
     let image = image(options, |_| {});
-    let finished = explore("engine.stop_commit_and_news", Some(2), 900, move |seen| {
+    let finished = explore("engine.stop_commit_and_news", Some(2), 680, move |seen| {
         let bench = Bench::new(&image, options());
         // A write-back that failed: each open description tells of it at its next sync.
         assert!(bench.disk.fail_write_back(FIRST));
@@ -70,7 +70,7 @@ fn i7_a_failed_sync_reaches_the_other_commit_and_the_one_who_waits_for_news() {
 #[test]
 fn i7_what_counted_before_a_failed_sync_is_kept_and_what_comes_after_it_is_in_doubt() {
     let image = image(options, |_| {});
-    let finished = explore("engine.stop_second_sync", Some(4), 13_000, move |seen| {
+    let finished = explore("engine.stop_second_sync", Some(4), 6_500, move |seen| {
         let bench = Bench::new(&image, options());
         bench.disk.set_plan(failed_sync(1));
         let other = bench.clone();
@@ -156,7 +156,7 @@ fn i7_a_failed_take_commit_reaches_the_one_who_waits_for_room() {
 fn i7_a_failed_checkpoint_reaches_commits_and_those_who_wait_for_room() {
     let full = || options().capacity_events(3);
     let image = image(options, |channel| put(channel, "old", 10).expect("nothing fails"));
-    let finished = explore("engine.stop_by_checkpoint", Some(3), 1_900, move |seen| {
+    let finished = explore("engine.stop_by_checkpoint", Some(3), 1_200, move |seen| {
         let bench = Bench::new(&image, full());
         bench.put("before", 10).expect("nothing fails yet");
         let mut reserved = bench.channel.begin_put();
@@ -184,7 +184,7 @@ fn i7_a_failed_checkpoint_reaches_commits_and_those_who_wait_for_room() {
 #[test]
 fn i7_a_segment_that_cannot_be_begun_stops_all_who_need_it() {
     let image = image(options, |channel| put(channel, "old", LARGE).expect("nothing fails"));
-    let finished = explore("engine.stop_roll", Some(4), 2_500, move |seen| {
+    let finished = explore("engine.stop_roll", Some(4), 1_600, move |seen| {
         let bench = Bench::new(&image, options());
         let fault = FaultPlan::new(Fault::Error(ErrorKind::Other)).on(&[CallKind::Rename]);
         bench.disk.set_plan(fault);

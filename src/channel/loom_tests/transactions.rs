@@ -166,7 +166,7 @@ fn i3_a_producer_and_a_consumer_wait_for_each_other() {
     let model = Model {
         name: ["memory.hand_over", "engine.hand_over"],
         bound: [None, Some(2)],
-        floor: [2_600, 270],
+        floor: [2_600, 200],
         capacity: 1,
         events: &[],
         outcomes: &["slept", "done"],

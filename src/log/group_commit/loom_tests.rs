@@ -301,7 +301,7 @@ fn complete(commits: &GroupCommit<Disk>, entries: &[u32]) {
 
 #[test]
 fn two_commits() {
-    let seen = explore("group_commit.two_commits", None, 300_000, Faults::default(), |commits| {
+    let seen = explore("group_commit.two_commits", None, 28_000, Faults::default(), |commits| {
         assert_eq!(race(&commits, &[1, 2]), [Ok(()), Ok(())]);
         complete(&commits, &[1, 2]);
     });
@@ -311,7 +311,7 @@ fn two_commits() {
 #[test]
 fn three_commits() {
     let seen =
-        explore("group_commit.three_commits", Some(3), 25_000, Faults::default(), |commits| {
+        explore("group_commit.three_commits", Some(3), 12_000, Faults::default(), |commits| {
             assert_eq!(race(&commits, &[1, 2, 3]), [Ok(()); 3]);
             complete(&commits, &[1, 2, 3]);
         });
@@ -322,7 +322,7 @@ fn three_commits() {
 #[test]
 fn a_failed_sync_fails_its_group_and_all_later_ones() {
     let faults = Faults { sync: true, ..Faults::default() };
-    let seen = explore("group_commit.failed_sync", Some(3), 4_000, faults, |commits| {
+    let seen = explore("group_commit.failed_sync", Some(3), 2_700, faults, |commits| {
         let results = race(&commits, &[1, 2, 3]);
         let inner = &commits.groups().seen;
         inner.failures.fetch_add(usize::from(results.contains(&Err("sync"))), Ordering::Relaxed);
@@ -338,7 +338,7 @@ fn a_failed_sync_fails_its_group_and_all_later_ones() {
 #[test]
 fn i1_i7_what_counts_is_acknowledged_though_a_failure_from_elsewhere_comes_meanwhile() {
     let seen =
-        explore("group_commit.failure_beside", Some(3), 15_000, Faults::default(), |commits| {
+        explore("group_commit.failure_beside", Some(3), 11_000, Faults::default(), |commits| {
             // Three, so that two of them are in one group and one of these follows.
             let threads = [1, 2, 3].map(|entry| {
                 let other = Arc::clone(&commits);
@@ -367,7 +367,7 @@ fn a_failed_write_fails_everything() {
 fn two_syncs_in_flight_are_acknowledged_in_order() {
     // Four groups, so that each lane is used again after it was given back.
     let seen =
-        explore("group_commit.two_syncs_in_flight", Some(3), 4_000, Faults::default(), |commits| {
+        explore("group_commit.two_syncs_in_flight", Some(3), 2_100, Faults::default(), |commits| {
             let other = Arc::clone(&commits);
             let thread = thread::spawn(move || {
                 commit(&other, 1).expect("nothing fails");
@@ -384,7 +384,7 @@ fn two_syncs_in_flight_are_acknowledged_in_order() {
 #[test]
 fn a_slow_sync_does_not_hold_up_the_next_write() {
     let faults = Faults { slow_sync: true, ..Faults::default() };
-    explore("group_commit.slow_sync", Some(4), 2_500, faults, |commits| {
+    explore("group_commit.slow_sync", Some(4), 1_100, faults, |commits| {
         assert_eq!(race(&commits, &[1, 2]), [Ok(()), Ok(())]);
         complete(&commits, &[1, 2]);
     });
@@ -392,7 +392,7 @@ fn a_slow_sync_does_not_hold_up_the_next_write() {
 
 #[test]
 fn room_is_made_while_nothing_is_in_flight() {
-    let seen = explore("group_commit.make_room", Some(3), 25_000, Faults::default(), |commits| {
+    let seen = explore("group_commit.make_room", Some(3), 12_000, Faults::default(), |commits| {
         assert_eq!(race(&commits, &[1, 2, NEEDS_ROOM]), [Ok(()); 3]);
         complete(&commits, &[1, 2, NEEDS_ROOM]);
     });
@@ -402,7 +402,7 @@ fn room_is_made_while_nothing_is_in_flight() {
 
 #[test]
 fn an_entry_without_room_is_refused_and_holds_nobody_up() {
-    explore("group_commit.refused", Some(3), 9_000, Faults::default(), |commits| {
+    explore("group_commit.refused", Some(3), 4_700, Faults::default(), |commits| {
         assert_eq!(race(&commits, &[1, 2, TOO_LARGE]), [Ok(()); 3]);
         complete(&commits, &[1, 2]);
         assert_eq!(commits.groups().state().refused, [TOO_LARGE]);
@@ -412,7 +412,7 @@ fn an_entry_without_room_is_refused_and_holds_nobody_up() {
 #[test]
 fn a_failure_to_make_room_fails_what_waits() {
     let faults = Faults { room: true, ..Faults::default() };
-    explore("group_commit.failed_room", None, 1_100, faults, |commits| {
+    explore("group_commit.failed_room", None, 280, faults, |commits| {
         let results = race(&commits, &[1, NEEDS_ROOM]);
         assert_eq!(results[1], Err("no room"));
         assert_eq!(commits.failure(), Some("no room"));
@@ -421,7 +421,7 @@ fn a_failure_to_make_room_fails_what_waits() {
 
 #[test]
 fn a_commit_against_the_close() {
-    let seen = explore("group_commit.close", Some(4), 350, Faults::default(), |commits| {
+    let seen = explore("group_commit.close", Some(4), 230, Faults::default(), |commits| {
         let other = Arc::clone(&commits);
         let thread = thread::spawn(move || commit(&other, 1));
         commits.close(2).expect("nothing fails");
@@ -440,7 +440,7 @@ fn a_commit_against_the_close() {
 
 #[test]
 fn what_was_submitted_goes_with_a_push_or_a_commit() {
-    explore("group_commit.submit_and_push", Some(4), 2_000, Faults::default(), |commits| {
+    explore("group_commit.submit_and_push", Some(4), 970, Faults::default(), |commits| {
         let other = Arc::clone(&commits);
         let thread = thread::spawn(move || commit(&other, 1));
         commits.submit(2).map_err(|rejected| rejected.error).expect("nothing fails");
