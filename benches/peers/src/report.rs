@@ -24,7 +24,13 @@ fn micros(us: f64) -> String {
 }
 
 fn name(contestant: &Contestant) -> String {
-    format!("{} {}", contestant.name, contestant.version()).trim_end().to_string()
+    match contestant.package {
+        None => contestant.name.to_string(),
+        Some(package) if package == contestant.name => {
+            format!("{package} {}", contestant.version())
+        }
+        Some(package) => format!("{} ({package} {})", contestant.name, contestant.version()),
+    }
 }
 
 /// The first lines of the report.
@@ -137,7 +143,7 @@ pub(crate) fn backlog_table(rows: &[Backlog]) -> String {
     let mut text =
         "\n### W6: a backlog of 512 B events: opening until the first one, and draining\n\n\
         | peer | events | filled, events/s | first event after SIGKILL, ms | clean, ms \
-        | drained, events/s | resident MiB |\n|---|---|---|---|---|---|---|\n"
+        | drained, events/s | resident (anonymous) MiB |\n|---|---|---|---|---|---|---|\n"
             .to_string();
     let mut others = String::new();
     for (contestant, outcome) in rows {
@@ -155,13 +161,14 @@ pub(crate) fn backlog_table(rows: &[Backlog]) -> String {
         };
         let _ = writeln!(
             text,
-            "| {name} | {} | {} | {:.1} | {:.1} | {} | {:.1} |",
+            "| {name} | {} | {} | {:.1} | {:.1} | {} | {:.1} ({:.1}) |",
             short(median(samples, |sample| sample.events as f64)),
             short(median(samples, |sample| sample.fill_rate)),
             median(samples, |sample| sample.killed_ms),
             median(samples, |sample| sample.clean_ms),
             short(median(samples, |sample| sample.drain_rate)),
             median(samples, |sample| sample.resident_mib),
+            median(samples, |sample| sample.anonymous_mib),
         );
     }
     if !others.is_empty() {
@@ -186,6 +193,7 @@ pub(crate) fn backlog_json(rows: &[Backlog]) -> Value {
                 value["first_ms_clean"] = each(|sample| sample.clean_ms);
                 value["drain_events_per_second"] = each(|sample| sample.drain_rate);
                 value["resident_mib"] = each(|sample| sample.resident_mib);
+                value["anonymous_mib"] = each(|sample| sample.anonymous_mib);
             }
         }
         value

@@ -32,6 +32,8 @@ pub(crate) struct Sample {
     pub(crate) drain_rate: f64,
     /// Most memory resident in the process that opens and drains, beyond what it had before.
     pub(crate) resident_mib: f64,
+    /// The part of it that is no mapped file, at the end.
+    pub(crate) anonymous_mib: f64,
 }
 
 pub(crate) fn refuses(contestant: &Contestant) -> Option<&'static str> {
@@ -59,6 +61,7 @@ pub(crate) fn round(contestant: &Contestant, directory: &Path, events: u64) -> R
         clean_ms: number(&clean, "first_ms"),
         drain_rate: drained / number(&clean, "seconds"),
         resident_mib: number(&clean, "resident_kib") / 1024.0,
+        anonymous_mib: number(&clean, "anonymous_kib") / 1024.0,
     })
 }
 
@@ -123,7 +126,7 @@ fn filling(contestant: &Contestant, place: &Path, events: u64) -> Result<Value> 
 }
 
 fn opening(contestant: &Contestant, place: &Path, drain: bool) -> Result<Value> {
-    let before = resident_kib("VmRSS");
+    let before = (memory_kib("VmRSS"), memory_kib("RssAnon"));
     let begin = Instant::now();
     let peer = workload::open(contestant, place, &SETUP)?;
     let mut first = Checker::default();
@@ -136,13 +139,15 @@ fn opening(contestant: &Contestant, place: &Path, drain: bool) -> Result<Value> 
     if drain {
         (events, seconds) = draining(&*peer)?;
     }
-    let resident_kib = resident_kib("VmHWM").saturating_sub(before);
+    let resident_kib = memory_kib("VmHWM").saturating_sub(before.0);
+    let anonymous_kib = memory_kib("RssAnon").saturating_sub(before.1);
     peer.close()?;
     Ok(json!({
         "first_ms": first_ms,
         "events": events,
         "seconds": seconds,
         "resident_kib": resident_kib,
+        "anonymous_kib": anonymous_kib,
     }))
 }
 
@@ -156,7 +161,7 @@ fn draining(peer: &dyn Peer) -> Result<(u64, f64)> {
 }
 
 /// A figure of `/proc/self/status`.
-fn resident_kib(key: &str) -> u64 {
+fn memory_kib(key: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with(key)).unwrap_or_default();
     line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).unwrap_or(0)
