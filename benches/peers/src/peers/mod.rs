@@ -20,6 +20,8 @@ mod queue_file;
 mod raft_engine;
 #[cfg(feature = "redb")]
 mod redb;
+#[cfg(feature = "rocksdb")]
+mod rocksdb;
 #[cfg(feature = "segment-buffer")]
 mod segment_buffer;
 #[cfg(feature = "sqlite")]
@@ -54,6 +56,8 @@ pub(crate) const ALL: &[Contestant] = &[
     yaque::CONTESTANT,
     #[cfg(feature = "fjall")]
     fjall::CONTESTANT,
+    #[cfg(feature = "rocksdb")]
+    rocksdb::CONTESTANT,
     #[cfg(feature = "redb")]
     redb::CONTESTANT,
     #[cfg(feature = "sqlite")]
