@@ -14,7 +14,7 @@ pub(crate) const CONTESTANT: Contestant = Contestant {
     package: Some("fjall"),
     open: |directory, setup| Ok(Box::new(Fjall::open(directory, setup)?)),
     lacks: &[],
-    note: "the defaults, PersistMode::SyncData; key = number, ack = a batch of removals",
+    note: "the defaults; PersistMode::SyncData, or ::Buffer where no sync is asked for; key = number, ack = a batch of removals",
 };
 
 struct Fjall {
@@ -46,8 +46,9 @@ fn number(key: &[u8]) -> Result<u64> {
     Ok(u64::from_be_bytes(key.try_into()?))
 }
 
+/// `Buffer` hands over to the kernel; without any mode the data would stay in the process.
 fn persist(sync: bool) -> Option<PersistMode> {
-    sync.then_some(PersistMode::SyncData)
+    Some(if sync { PersistMode::SyncData } else { PersistMode::Buffer })
 }
 
 impl Peer for Fjall {

@@ -8,15 +8,14 @@ use redb::{
 };
 
 use crate::body::Batch;
-use crate::peer::{Ack, Contestant, Peer, Result, Setup};
+use crate::peer::{Ack, Contestant, Need, Peer, Result, Setup};
 
 pub(crate) const CONTESTANT: Contestant = Contestant {
     name: "redb",
     package: Some("redb"),
     open: |directory, setup| Ok(Box::new(Redb::open(directory, setup)?)),
-    lacks: &[],
-    note: "the defaults; Durability::None, where no sync is asked for, keeps the data in its own memory: \
-           less than the others give there",
+    lacks: &[(Need::Unsynced, "what is not synced is in its own memory")],
+    note: "the defaults; Durability::None for lazy acks and, before the last commit, for the backlog",
 };
 
 const QUEUE: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("queue");

@@ -37,7 +37,8 @@ pub(crate) struct Sample {
 }
 
 pub(crate) fn refuses(contestant: &Contestant) -> Option<&'static str> {
-    let needs = [Need::Backlog, Need::Unsynced, Need::Batches, Need::Takes];
+    // Filling ends with a sync, so it does not matter where unsynced events are.
+    let needs = [Need::Backlog, Need::Batches, Need::Takes];
     needs.into_iter().filter_map(|need| contestant.lacks(need)).next()
 }
 
