@@ -4,6 +4,8 @@
 //! 4 bytes that tie the two together, and incompressible bytes. The checksums of the incompressible bytes are
 //! computed once, so that stamping a body costs next to nothing while a workload is timed.
 
+use flumen::Bytes;
+
 /// Number, checksum and the tie between them.
 const HEAD: usize = 16;
 const PRODUCER_SHIFT: u32 = 48;
@@ -16,11 +18,14 @@ pub(crate) struct Batch {
     size: usize,
     checksums: Vec<u32>,
     next: u64,
+    /// Whether each commit gets bodies in memory that may be kept, and those of this commit.
+    owns: bool,
+    owned: Bytes,
 }
 
 impl Batch {
     /// `count` bodies of `size` bytes of `producer`, none of them numbered yet.
-    pub(crate) fn new(producer: usize, size: usize, count: usize) -> Batch {
+    pub(crate) fn new(producer: usize, size: usize, count: usize, owns: bool) -> Batch {
         assert!(size >= HEAD, "a body needs {HEAD} bytes");
         let mut bytes = vec![0; size * count];
         let mut random = 0x9e37_79b9_7f4a_7c15 ^ (producer as u64) << 32;
@@ -33,7 +38,8 @@ impl Batch {
         }
         let checksums =
             bytes.chunks_exact(size).map(|body| crc32fast::hash(&body[HEAD..])).collect();
-        Batch { bytes, size, checksums, next: (producer as u64) << PRODUCER_SHIFT }
+        let next = (producer as u64) << PRODUCER_SHIFT;
+        Batch { bytes, size, checksums, next, owns, owned: Bytes::new() }
     }
 
     /// Gives the bodies their numbers.
@@ -44,6 +50,14 @@ impl Batch {
             body[12..HEAD].copy_from_slice(&(tie(self.next) ^ checksum).to_le_bytes());
             self.next += 1;
         }
+        if self.owns {
+            self.owned = Bytes::from(self.bytes.clone());
+        }
+    }
+
+    /// The bodies in memory that may be kept, for who wants them so.
+    pub(crate) fn owned(&self) -> &Bytes {
+        &self.owned
     }
 
     pub(crate) fn bodies(&self) -> impl ExactSizeIterator<Item = &[u8]> {
@@ -139,7 +153,7 @@ mod tests {
 
     #[test]
     fn every_alteration_is_seen() {
-        let mut batch = Batch::new(3, 64, 4);
+        let mut batch = Batch::new(3, 64, 4, false);
         batch.stamp();
         let bodies: Vec<Vec<u8>> = batch.bodies().map(<[u8]>::to_vec).collect();
         assert_eq!(verdict(&bodies), Ok(()));
@@ -152,7 +166,7 @@ mod tests {
 
     #[test]
     fn every_disorder_is_seen() {
-        let mut batch = Batch::new(0, 16, 4);
+        let mut batch = Batch::new(0, 16, 4, false);
         batch.stamp();
         let bodies: Vec<Vec<u8>> = batch.bodies().map(<[u8]>::to_vec).collect();
         for order in [&[1, 2, 3][..], &[0, 2], &[0, 0], &[0, 2, 1, 3]] {

@@ -76,6 +76,8 @@ pub(crate) struct Contestant {
     /// Its package in the registry; none for what is made here.
     pub(crate) package: Option<&'static str>,
     pub(crate) open: Open,
+    /// Whether a put takes bodies that it may keep, and not ones that it only looks at.
+    pub(crate) owns: bool,
     /// What it cannot do, with the reason.
     pub(crate) lacks: &'static [(Need, &'static str)],
     /// What a reader of its numbers has to know.

@@ -173,7 +173,7 @@ fn run(case: &str, contestant: &Contestant, place: &Path) -> Result<()> {
         Setup { sync_puts: case != "unsynced", acks: Ack::Durable, steady: true, size: SIZE };
     let peer = workload::open(contestant, place, &setup)?;
     let mut batches: Vec<_> =
-        (0..PRODUCERS).map(|producer| Batch::new(producer, SIZE, 1)).collect();
+        (0..PRODUCERS).map(|producer| Batch::new(producer, SIZE, 1, contestant.owns)).collect();
     // The first commits may make files.
     put(&*peer, 0, &mut batches[0], COMMITS)?;
     mark(BEGIN);

@@ -13,6 +13,7 @@ pub(crate) const CONTESTANT: Contestant = Contestant {
     name: "fjall",
     package: Some("fjall"),
     open: |directory, setup| Ok(Box::new(Fjall::open(directory, setup)?)),
+    owns: false,
     lacks: &[],
     note: "the defaults; PersistMode::SyncData, or ::Buffer where no sync is asked for; key = number, ack = a batch of removals",
 };

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use flumen::{AckDurability, Bytes, Channel, ChannelOptions, Durability, Event, FileChannel};
+use flumen::{AckDurability, Channel, ChannelOptions, Durability, Event, FileChannel};
 
 use crate::body::Batch;
 use crate::peer::{Ack, Contestant, Peer, Result, Setup};
@@ -12,8 +12,9 @@ pub(crate) const CONTESTANT: Contestant = Contestant {
     name: "flumen",
     package: Some("flumen"),
     open: |directory, setup| Ok(Box::new(Flumen(open(directory, setup)?))),
+    owns: true,
     lacks: &[],
-    note: "the defaults; lazy acks within 100 ms; the copy of a batch into memory of its own is counted",
+    note: "the defaults; lazy acks within 100 ms; bodies are given to it, as it may keep them",
 };
 
 struct Flumen(FileChannel);
@@ -30,7 +31,7 @@ fn open(directory: &Path, setup: &Setup) -> Result<FileChannel> {
 
 impl Peer for Flumen {
     fn put(&self, _producer: usize, batch: &Batch) -> Result<()> {
-        let bytes = Bytes::from(batch.bytes().to_vec());
+        let bytes = batch.owned();
         let mut put = self.0.begin_put();
         for start in (0..bytes.len()).step_by(batch.size()) {
             put.put(Event::new(bytes.slice(start..start + batch.size())))?;

@@ -14,6 +14,7 @@ pub(crate) const CONTESTANT: Contestant = Contestant {
     name: "heed",
     package: Some("heed"),
     open: |directory, setup| Ok(Box::new(Heed::open(directory, setup)?)),
+    owns: false,
     lacks: &[],
     note: "LMDB; a map of 64 GiB, PutFlags::APPEND; NO_SYNC set for a commit that asks for no sync",
 };

@@ -14,6 +14,7 @@ pub(crate) const CONTESTANT: Contestant = Contestant {
     name: "okaywal",
     package: Some("okaywal"),
     open: |directory, setup| Ok(Box::new(OkayWal(open(directory, setup)?))),
+    owns: false,
     lacks: &[
         (Need::Takes, NO_READER),
         (Need::Backlog, NO_READER),

@@ -14,6 +14,7 @@ pub(crate) const CONTESTANT: Contestant = Contestant {
     name: "open-wal",
     package: Some("open-wal"),
     open: |directory, setup| Ok(Box::new(OpenWal(Mutex::new(open(directory, setup)?)))),
+    owns: false,
     lacks: &[
         (Need::Takes, NO_READER),
         (Need::Backlog, NO_READER),

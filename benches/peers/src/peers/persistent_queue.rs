@@ -12,6 +12,7 @@ pub(crate) const CONTESTANT: Contestant = Contestant {
     name: "persistent-queue",
     package: Some("persistent-queue"),
     open: |directory, setup| Ok(Box::new(Queue::open(directory, setup)?)),
+    owns: false,
     lacks: &[
         (Need::Batches, "puts and acks one event at a time"),
         (Need::Unsynced, "what is not synced is in its own memory"),

@@ -12,6 +12,7 @@ pub(crate) const CONTESTANT: Contestant = Contestant {
     name: "queue-file",
     package: Some("queue-file"),
     open: |directory, setup| Ok(Box::new(Queue::open(directory, setup)?)),
+    owns: false,
     lacks: &[],
     note: "set_overwrite_on_remove(false), set_sync_writes as asked; one lock for all",
 };

@@ -15,6 +15,7 @@ pub(crate) const CONTESTANT: Contestant = Contestant {
     name: "raft-engine",
     package: Some("raft-engine"),
     open: |directory, setup| Ok(Box::new(RaftEngine::open(directory, setup)?)),
+    owns: false,
     lacks: &[],
     note: "compression off, purged above 128 MiB; a region per producer: no order between producers",
 };

@@ -15,6 +15,7 @@ pub(crate) const CONTESTANT: Contestant = Contestant {
     name: "raw",
     package: None,
     open: |directory, setup| Ok(Box::new(Raw::open(directory, setup)?)),
+    owns: false,
     lacks: &[],
     note: "the limit: the bodies alone, overwriting, fdatasync; each thread syncs for itself",
 };

@@ -14,6 +14,7 @@ pub(crate) const CONTESTANT: Contestant = Contestant {
     name: "redb",
     package: Some("redb"),
     open: |directory, setup| Ok(Box::new(Redb::open(directory, setup)?)),
+    owns: false,
     lacks: &[(Need::Unsynced, "what is not synced is in its own memory")],
     note: "the defaults; Durability::None for lazy acks and, before the last commit, for the backlog",
 };

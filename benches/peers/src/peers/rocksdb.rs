@@ -13,6 +13,7 @@ pub(crate) const CONTESTANT: Contestant = Contestant {
     name: "rocksdb",
     package: Some("rocksdb"),
     open: |directory, setup| Ok(Box::new(RocksDb::open(directory, setup)?)),
+    owns: false,
     lacks: &[],
     note: "the system's library; the defaults without compression; key = number, ack = a DeleteRange",
 };

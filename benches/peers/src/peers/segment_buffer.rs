@@ -13,6 +13,7 @@ pub(crate) const CONTESTANT: Contestant = Contestant {
     name: "segment-buffer",
     package: Some("segment-buffer"),
     open: |directory, setup| Ok(Box::new(Segments::open(directory, setup)?)),
+    owns: false,
     lacks: &[(Need::DurableAcks, "an ack removes files and syncs nothing")],
     note: "DurabilityPolicy::Maximal or ::Throughput, zstd at 1; two flushes at once would let one of them \
            return before its events are synced, so this bench makes producers wait for each other",

@@ -16,6 +16,7 @@ pub(crate) const CONTESTANT: Contestant = Contestant {
     name: "sketch",
     package: None,
     open: |directory, setup| Ok(Box::new(Sketch::open(directory, setup)?)),
+    owns: false,
     lacks: &[(Need::Backlog, "a sketch without recovery")],
     note: "a bare leader-based group commit over one buffer, overwriting, fdatasync",
 };

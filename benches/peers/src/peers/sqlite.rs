@@ -12,6 +12,7 @@ pub(crate) const CONTESTANT: Contestant = Contestant {
     name: "sqlite",
     package: Some("rusqlite"),
     open: |directory, setup| Ok(Box::new(Sqlite::open(directory, setup)?)),
+    owns: false,
     lacks: &[],
     note: "bundled; WAL; synchronous FULL where a sync is asked for, else NORMAL; one connection writes, \
            a second one reads",

@@ -14,6 +14,7 @@ pub(crate) const CONTESTANT: Contestant = Contestant {
     name: "wal-db",
     package: Some("wal-db"),
     open: |directory, setup| Ok(Box::new(WalDb::open(directory, setup)?)),
+    owns: false,
     lacks: &[],
     note: "segments of 64 MiB; the cursor is an 8-byte file of this bench, truncate_before behind it",
 };

@@ -14,6 +14,7 @@ pub(crate) const CONTESTANT: Contestant = Contestant {
     name: "yaque",
     package: Some("yaque"),
     open: |directory, setup| Ok(Box::new(Yaque::open(directory, setup)?)),
+    owns: false,
     lacks: &[(Need::Sync, NO_SYNC), (Need::DurableAcks, NO_SYNC)],
     note: "segments of 64 MiB; a commit is a write(2): what a loss of power leaves is not promised",
 };

@@ -72,7 +72,7 @@ pub(crate) fn begin<'a>(
     contestant: &Contestant,
     peer: &'a dyn Peer,
 ) -> Result<Steady<'a>> {
-    let mut steady = Steady::new(peer, cell, contestant.lacks(Need::Takes).is_none());
+    let mut steady = Steady::new(peer, cell, contestant);
     steady.warm_up()?;
     Ok(steady)
 }

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::body::{Batch, Checker};
-use crate::peer::{Ack, Peer, Result};
+use crate::peer::{Ack, Contestant, Need, Peer, Result};
 use crate::workload::{Cell, Sample};
 
 /// Bytes that may be queued before the clock is stopped and the queue is emptied.
@@ -29,19 +29,19 @@ pub(crate) struct Steady<'a> {
 }
 
 impl<'a> Steady<'a> {
-    pub(crate) fn new(peer: &'a dyn Peer, cell: &Cell, takes: bool) -> Steady<'a> {
+    pub(crate) fn new(peer: &'a dyn Peer, cell: &Cell, contestant: &Contestant) -> Steady<'a> {
         // An extra producer puts what warms up.
         let mut batches: Vec<Batch> = (0..cell.producers)
-            .map(|producer| Batch::new(producer, cell.size, cell.batch))
+            .map(|producer| Batch::new(producer, cell.size, cell.batch, contestant.owns))
             .collect();
-        batches.push(Batch::new(cell.producers, cell.size, WARM_BATCH));
+        batches.push(Batch::new(cell.producers, cell.size, WARM_BATCH, contestant.owns));
         Steady {
             peer,
             batches,
             checker: Checker::default(),
             put: 0,
             size: cell.size,
-            takes,
+            takes: contestant.lacks(Need::Takes).is_none(),
             acks: cell.acks,
         }
     }
@@ -61,11 +61,11 @@ impl<'a> Steady<'a> {
         self.empty()
     }
 
-    /// Puts the next batch of the producer.
+    /// Puts the next batch of the producer, and says how long the put took.
     pub(crate) fn commit(&mut self, producer: usize) -> Result<Duration> {
         let batch = &mut self.batches[producer];
-        let begin = Instant::now();
         batch.stamp();
+        let begin = Instant::now();
         self.peer.put(producer, batch)?;
         let time = begin.elapsed();
         self.put += batch.len() as u64;
@@ -98,24 +98,19 @@ impl<'a> Steady<'a> {
     }
 }
 
-/// One producer, for `time`; its commits are timed, the emptying between them is not.
+/// One producer, until its commits have taken `time`; nothing between them is timed.
 pub(crate) fn produce(_cell: &Cell, steady: &mut Steady<'_>, time: Duration) -> Result<Sample> {
     let mut sample = Sample::default();
-    let mut begin = Instant::now();
-    let mut before = steady.put;
-    while sample.time + begin.elapsed() < time {
+    let before = steady.put;
+    while sample.time < time {
         let commit = steady.commit(0)?;
         sample.commits.push(commit.as_nanos() as u64);
+        sample.time += commit;
         if steady.full() {
-            sample.time += begin.elapsed();
-            sample.events += steady.put - before;
             steady.empty()?;
-            before = steady.put;
-            begin = Instant::now();
         }
     }
-    sample.time += begin.elapsed();
-    sample.events += steady.put - before;
+    sample.events = steady.put - before;
     steady.empty()?;
     Ok(sample)
 }

@@ -105,8 +105,8 @@ fn produce(peer: &dyn Peer, batch: &mut Batch, gate: &Gate) -> Result<Vec<u64>> 
     let mut commits = Vec::new();
     let events = batch.len() as u64;
     while gate.pass(|progress| progress.put + events <= progress.acked + AHEAD, |_| {}) {
-        let begin = Instant::now();
         batch.stamp();
+        let begin = Instant::now();
         if let Err(error) = peer.put(0, batch) {
             gate.pass(|_| true, |progress| progress.stopped = true);
             return Err(error);

@@ -111,7 +111,7 @@ pub(crate) fn step(step: &str, contestant: &Contestant, place: &Path, events: u6
 
 fn filling(contestant: &Contestant, place: &Path, events: u64) -> Result<Value> {
     let peer = workload::open(contestant, place, &SETUP)?;
-    let mut batch = Batch::new(0, SIZE, BATCH);
+    let mut batch = Batch::new(0, SIZE, BATCH, contestant.owns);
     let (begin, mut put) = (Instant::now(), 0);
     while put < events && begin.elapsed() < FILLING {
         batch.stamp();
