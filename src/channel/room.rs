@@ -21,6 +21,8 @@ pub(crate) struct Room {
 struct State {
     used_events: u64,
     used_bytes: u64,
+    /// Who waits. A call to wake nobody is a call into the kernel all the same.
+    waiting: usize,
     end: Option<End>,
 }
 
@@ -39,7 +41,7 @@ impl Room {
         used_bytes: u64,
     ) -> Room {
         Room {
-            state: Mutex::new(State { used_events, used_bytes, end: None }),
+            state: Mutex::new(State { used_events, used_bytes, waiting: 0, end: None }),
             freed: Condvar::new(),
             capacity_events,
             capacity_bytes,
@@ -51,7 +53,9 @@ impl Room {
         let blocked = |state: &mut State| state.end.is_none() && !self.fits(state, size);
         let mut state = lock(&self.state);
         if size <= self.capacity_bytes && blocked(&mut state) {
+            state.waiting += 1;
             state = wait_timeout_while(&self.freed, state, wait, blocked);
+            state.waiting -= 1;
         }
         match &state.end {
             Some(End::Closed) => Err(Refusal::Closed),
@@ -74,7 +78,11 @@ impl Room {
         debug_assert!(is_held || planted!(RoomGivenTwice));
         state.used_events = state.used_events.saturating_sub(events);
         state.used_bytes = state.used_bytes.saturating_sub(size);
+        let is_awaited = state.waiting > 0;
         drop(state);
+        if !is_awaited {
+            return;
+        }
         if planted!(WakeOneOnly) {
             self.freed.notify_one();
             return;

@@ -10,8 +10,15 @@ use crate::sync::{Condvar, Mutex, lock, wait_timeout_while};
 /// between the look and the sleep ends the sleep at once.
 #[derive(Default)]
 pub(crate) struct Signal {
-    count: Mutex<u64>,
+    count: Mutex<Count>,
     raised: Condvar,
+}
+
+#[derive(Default)]
+struct Count {
+    raised: u64,
+    /// Who sleeps. A call to wake nobody is a call into the kernel all the same.
+    waiting: usize,
 }
 
 impl Signal {
@@ -22,20 +29,27 @@ impl Signal {
 
     /// How often it was raised.
     pub(crate) fn current(&self) -> u64 {
-        *lock(&self.count)
+        lock(&self.count).raised
     }
 
     /// Wakes everyone who waits.
     pub(crate) fn raise(&self) {
-        *lock(&self.count) += 1;
-        self.raised.notify_all();
+        let mut count = lock(&self.count);
+        count.raised += 1;
+        let is_awaited = count.waiting > 0;
+        drop(count);
+        if is_awaited {
+            self.raised.notify_all();
+        }
     }
 
     /// Sleeps until the counter is past `count` or `timeout` is over; true when it is past.
     pub(crate) fn wait_past(&self, count: u64, timeout: Duration) -> bool {
-        let guard = lock(&self.count);
-        let guard = wait_timeout_while(&self.raised, guard, timeout, |now| *now <= count);
-        *guard > count
+        let mut guard = lock(&self.count);
+        guard.waiting += 1;
+        let mut guard = wait_timeout_while(&self.raised, guard, timeout, |now| now.raised <= count);
+        guard.waiting -= 1;
+        guard.raised > count
     }
 
     /// Sleeps until `ready` gives an answer or `timeout` is over. `ready` is asked without any lock

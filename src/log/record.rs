@@ -150,7 +150,17 @@ pub(crate) struct PendingRecord {
 impl PendingRecord {
     /// Encodes a record whose payload `write` appends to the buffer it is given; `capacity` is a hint.
     pub(crate) fn new(kind: Kind, capacity: usize, write: impl FnOnce(&mut Vec<u8>)) -> Self {
-        let mut bytes = Vec::with_capacity(record_size(capacity));
+        PendingRecord::new_in(Vec::new(), kind, capacity, write)
+    }
+
+    /// As [`PendingRecord::new`], in the memory of `bytes`, which is empty.
+    pub(crate) fn new_in(
+        mut bytes: Vec<u8>,
+        kind: Kind,
+        capacity: usize,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Self {
+        bytes.reserve_exact(record_size(capacity));
         bytes.resize(HEADER_SIZE, 0);
         write(&mut bytes);
         let payload = &bytes[HEADER_SIZE..];
@@ -163,6 +173,11 @@ impl PendingRecord {
 
     pub(crate) fn size(&self) -> u64 {
         self.bytes.len() as u64
+    }
+
+    /// Its memory.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
     }
 
     /// Gives the record its place and returns its bytes.

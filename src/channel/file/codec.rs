@@ -18,9 +18,14 @@ pub(crate) struct Malformed(pub(crate) &'static str);
 /// Marks a cursor that is forgotten, where another's length stands.
 const CLEARED: u16 = u16::MAX;
 
-/// Encodes the puts of one transaction.
-pub(crate) fn encode_put(events: &[Event], events_size: u64, cursors: &Cursors) -> PendingRecord {
-    PendingRecord::new(Kind::Put, 8 + events_size as usize, |out| {
+/// Encodes the puts of one transaction, in the memory of `buffer`, which is empty.
+pub(crate) fn encode_put(
+    buffer: Vec<u8>,
+    events: &[Event],
+    events_size: u64,
+    cursors: &Cursors,
+) -> PendingRecord {
+    PendingRecord::new_in(buffer, Kind::Put, 8 + events_size as usize, |out| {
         put_u32(out, events.len());
         encode_cursors(out, cursors);
         for event in events {
@@ -260,7 +265,7 @@ mod tests {
             events in prop::collection::vec(any_event(), 0..6),
             cursors in any_cursors(),
         ) {
-            let payload = payload_of(&encode_put(&events, size(&events), &cursors));
+            let payload = payload_of(&encode_put(Vec::new(), &events, size(&events), &cursors));
             let head = decode_put_head(&payload).expect("valid");
             prop_assert_eq!((payload.len() - head.events_at) as u64, size(&events));
             let (decoded, decoded_cursors) = decode_put(payload).expect("valid");
@@ -292,7 +297,7 @@ mod tests {
             bytes in prop::collection::vec(any::<u8>(), 0..120),
         ) {
             if let Ok((events, cursors)) = decode_put(bytes.clone()) {
-                prop_assert_eq!(payload_of(&encode_put(&events, size(&events), &cursors)), bytes.clone());
+                prop_assert_eq!(payload_of(&encode_put(Vec::new(), &events, size(&events), &cursors)), bytes.clone());
             }
             if let Ok(ack) = decode_ack(&bytes) {
                 prop_assert_eq!(payload_of(&encode_ack(&ack.ranges, ack.bytes, &ack.cursors)), bytes);
@@ -303,7 +308,12 @@ mod tests {
     #[test]
     fn bodies_are_slices_of_the_payload() {
         let events = [Event::new("abc"), Event::new("defg")];
-        let payload = Bytes::from(payload_of(&encode_put(&events, size(&events), &Cursors::new())));
+        let payload = Bytes::from(payload_of(&encode_put(
+            Vec::new(),
+            &events,
+            size(&events),
+            &Cursors::new(),
+        )));
         let head = decode_put_head(&payload).expect("valid");
         let mut decoded = Events::new(payload.clone(), &head);
         let first = decoded.next().expect("valid").expect("there are two");

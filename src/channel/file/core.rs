@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::buffers::Buffers;
 use super::codec::{encode_ack, encode_put};
 use super::queue::{Change, Queue};
 use super::tail::{Tail, TailRecord};
@@ -109,9 +110,15 @@ impl Acks {
 }
 
 impl Entry {
-    pub(crate) fn put(batch: PutBatch, sync: bool, refusal: &Arc<Refusal>) -> Entry {
+    /// The record is encoded in the memory of `buffer`, which is empty.
+    pub(crate) fn put(
+        buffer: Vec<u8>,
+        batch: PutBatch,
+        sync: bool,
+        refusal: &Arc<Refusal>,
+    ) -> Entry {
         let PutBatch { events, size, cursors } = batch;
-        let record = Some(encode_put(&events, size, &cursors));
+        let record = Some(encode_put(buffer, &events, size, &cursors));
         let effect = Effect::Put { events, size, cursors };
         Entry { record, effect, sync, refusal: Some(Arc::clone(refusal)) }
     }
@@ -177,6 +184,7 @@ pub(crate) struct Core {
     pub(crate) news: Signal,
     /// Lazy acks for which the disk had no room: they go with the next ones.
     pub(crate) refused: Mutex<Acks>,
+    pub(crate) buffers: Buffers,
 }
 
 impl Core {
@@ -193,6 +201,7 @@ impl Core {
             shown: Mutex::new(shown),
             news: Signal::new(),
             refused: Mutex::default(),
+            buffers: Buffers::default(),
         }
     }
 
@@ -363,16 +372,19 @@ impl Groups for Core {
             self.log.raise_watermark(group.appended.end);
         }
         let mut places = group.appended.places.into_iter();
+        let mut written = Vec::with_capacity(group.entries.len());
         let mut shown = lock(&self.shown);
-        for entry in group.entries {
-            let place = entry.record.is_some().then(|| places.next()).flatten();
-            if let Some((lsn, sequence)) = place {
-                let end = lsn.plus(entry.size());
-                self.apply_entry(&mut shown, entry, lsn, end, sequence);
+        for mut entry in group.entries {
+            let Some(record) = entry.record.take() else { continue };
+            let size = record.size();
+            written.push(record.into_bytes());
+            if let Some((lsn, sequence)) = places.next() {
+                self.apply_entry(&mut shown, entry, lsn, lsn.plus(size), sequence);
             }
         }
         shown.visible = shown.visible.max(group.appended.end);
         drop(shown);
+        self.buffers.give_back(written.into_iter());
         self.news.raise();
     }
 

@@ -39,7 +39,7 @@ pub(crate) fn transaction(bytes: &[u8]) {
         events.push(event);
     }
     let size = events.iter().map(Event::size).sum();
-    let mut payload = encode_put(&events, size, &cursors).payload().to_vec();
+    let mut payload = encode_put(Vec::new(), &events, size, &cursors).payload().to_vec();
     assert_eq!(decode_put(&payload), Some((cursors, events)));
     let at = at % payload.len();
     payload[at] ^= change;
@@ -82,6 +82,6 @@ fn put(bytes: &[u8]) {
         return;
     };
     let size = events.iter().map(Event::size).sum();
-    let again = encode_put(&events, size, &cursors);
+    let again = encode_put(Vec::new(), &events, size, &cursors);
     assert_eq!(again.payload(), bytes, "a second encoding of a put");
 }

@@ -1,5 +1,6 @@
 //! The durable channel: a queue and the log that explains it.
 
+mod buffers;
 mod codec;
 mod core;
 mod delivery;
