@@ -1,0 +1,315 @@
+//! What a commit costs, in counts that no clock and no neighbour changes: system calls, syncs, bytes and
+//! allocations, for fixed workloads in steady state. A change that makes one of them grow is seen here, whatever
+//! the machine does at that time. Times are in `docs/PERFORMANCE.md`.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use flumen::storage::sim::SimDisk;
+use flumen::storage::{Access, File, Lock, Map, Storage};
+use flumen::{AckDurability, Bytes, Channel, ChannelOptions, Durability, Event, FileChannel};
+
+const LONG: Duration = Duration::from_secs(3600);
+const BODY: usize = 512;
+
+/// What reaches the storage.
+#[derive(Debug, Default)]
+struct Counts {
+    calls: AtomicU64,
+    writes: AtomicU64,
+    bytes: AtomicU64,
+    reads: AtomicU64,
+    syncs: AtomicU64,
+}
+
+/// A reading of [`Counts`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Costs {
+    calls: u64,
+    writes: u64,
+    bytes: u64,
+    reads: u64,
+    syncs: u64,
+}
+
+impl Counts {
+    fn read(&self) -> Costs {
+        let of = |count: &AtomicU64| count.load(Relaxed);
+        Costs {
+            calls: of(&self.calls),
+            writes: of(&self.writes),
+            bytes: of(&self.bytes),
+            reads: of(&self.reads),
+            syncs: of(&self.syncs),
+        }
+    }
+
+    fn call(&self) {
+        self.calls.fetch_add(1, Relaxed);
+    }
+
+    fn sync(&self) {
+        self.call();
+        self.syncs.fetch_add(1, Relaxed);
+    }
+}
+
+impl std::ops::Sub for Costs {
+    type Output = Costs;
+
+    fn sub(self, before: Costs) -> Costs {
+        Costs {
+            calls: self.calls - before.calls,
+            writes: self.writes - before.writes,
+            bytes: self.bytes - before.bytes,
+            reads: self.reads - before.reads,
+            syncs: self.syncs - before.syncs,
+        }
+    }
+}
+
+struct Counted(Arc<dyn Storage>, Arc<Counts>);
+
+impl Counted {
+    fn file(&self, file: Arc<dyn File>) -> Arc<dyn File> {
+        Arc::new(CountedFile(file, Arc::clone(&self.1)))
+    }
+}
+
+impl Storage for Counted {
+    fn location(&self) -> String {
+        self.0.location()
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.1.call();
+        self.0.list()
+    }
+
+    fn create(&self, name: &str) -> io::Result<Arc<dyn File>> {
+        self.1.call();
+        self.0.create(name).map(|file| self.file(file))
+    }
+
+    fn open(&self, name: &str, access: Access) -> io::Result<Arc<dyn File>> {
+        self.1.call();
+        self.0.open(name, access).map(|file| self.file(file))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.1.call();
+        self.0.rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.1.call();
+        self.0.remove(name)
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        self.1.sync();
+        self.0.sync_directory()
+    }
+
+    fn lock(&self, name: &str, create: bool) -> io::Result<Box<dyn Lock>> {
+        self.0.lock(name, create)
+    }
+
+    fn available_space(&self) -> io::Result<u64> {
+        self.1.call();
+        self.0.available_space()
+    }
+
+    fn unique_id(&self) -> [u8; 16] {
+        self.0.unique_id()
+    }
+}
+
+struct CountedFile(Arc<dyn File>, Arc<Counts>);
+
+impl File for CountedFile {
+    fn size(&self) -> io::Result<u64> {
+        self.1.call();
+        self.0.size()
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.1.call();
+        self.1.reads.fetch_add(1, Relaxed);
+        self.0.read_at(buffer, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        self.1.call();
+        self.1.writes.fetch_add(1, Relaxed);
+        self.1.bytes.fetch_add(bytes.len() as u64, Relaxed);
+        self.0.write_at(bytes, offset)
+    }
+
+    fn set_size(&self, size: u64) -> io::Result<()> {
+        self.1.call();
+        self.0.set_size(size)
+    }
+
+    fn allocate(&self, size: u64) -> io::Result<()> {
+        self.1.call();
+        self.0.allocate(size)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.1.sync();
+        self.0.sync_data()
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        self.1.sync();
+        self.0.sync_all()
+    }
+
+    fn map(&self, size: u64) -> io::Result<Box<dyn Map>> {
+        self.1.call();
+        self.0.map(size)
+    }
+}
+
+fn options() -> ChannelOptions {
+    let lazy = AckDurability::Lazy(LONG);
+    ChannelOptions::new().segment_size(16 << 20).background(false).ack_durability(lazy)
+}
+
+/// A channel in use.
+fn channel(options: ChannelOptions) -> (FileChannel, Arc<Counts>) {
+    let counts = Arc::new(Counts::default());
+    let storage = Counted(SimDisk::new(1).storage(), Arc::clone(&counts));
+    let channel = FileChannel::open_on(Arc::new(storage), options).expect("opens");
+    for _ in 0..80 {
+        put(&channel, 100);
+        take(&channel, 100);
+    }
+    channel.maintain().expect("works");
+    (channel, counts)
+}
+
+fn put(channel: &FileChannel, count: usize) {
+    let body = Bytes::from(vec![7; BODY]);
+    let mut put = channel.begin_put();
+    for _ in 0..count {
+        put.put(Event::new(body.clone())).expect("there is room");
+    }
+    put.commit().expect("works");
+}
+
+fn take(channel: &FileChannel, count: usize) {
+    let mut take = channel.begin_take();
+    for _ in 0..count {
+        take.take().expect("readable").expect("there are events");
+    }
+    take.commit().expect("works");
+}
+
+fn cost(counts: &Counts, act: impl FnOnce()) -> Costs {
+    let before = counts.read();
+    act();
+    counts.read() - before
+}
+
+/// Bytes of a record of `count` events of [`BODY`] bytes without headers: `docs/FORMAT.md`.
+fn record_size(count: u64) -> u64 {
+    (40 + 8 + count * (8 + BODY as u64)).next_multiple_of(8)
+}
+
+#[test]
+fn a_durable_commit_is_one_write_and_one_sync_whatever_its_size() {
+    let (channel, counts) = channel(options());
+    for count in [1, 10, 100] {
+        let found = cost(&counts, || put(&channel, count));
+        let bytes = record_size(count as u64);
+        assert_eq!(found, Costs { calls: 2, writes: 1, bytes, reads: 0, syncs: 1 }, "{count}");
+    }
+}
+
+#[test]
+fn a_commit_without_sync_is_one_write() {
+    let (channel, counts) = channel(options().durability(Durability::Os));
+    let found = cost(&counts, || put(&channel, 100));
+    let bytes = record_size(100);
+    assert_eq!(found, Costs { calls: 1, writes: 1, bytes, reads: 0, syncs: 0 });
+}
+
+#[test]
+fn a_take_that_keeps_up_calls_nothing() {
+    let (channel, counts) = channel(options());
+    put(&channel, 100);
+    let found = cost(&counts, || take(&channel, 100));
+    assert_eq!(found, Costs { calls: 0, writes: 0, bytes: 0, reads: 0, syncs: 0 });
+    // Its ack goes with the next commit: a record more, of one range, in the same write.
+    let found = cost(&counts, || put(&channel, 1));
+    assert_eq!((found.calls, found.writes, found.syncs), (2, 1, 1));
+    assert_eq!(found.bytes, record_size(1) + 40 + 16 + 16);
+}
+
+#[test]
+fn a_durable_ack_is_one_write_and_one_sync() {
+    let (channel, counts) = channel(options().ack_durability(AckDurability::Sync));
+    put(&channel, 100);
+    let found = cost(&counts, || take(&channel, 100));
+    assert_eq!(found, Costs { calls: 2, writes: 1, bytes: 40 + 16 + 16, reads: 0, syncs: 1 });
+}
+
+/// What rolls, checkpoints and recycling add, over many segments: S9 asks for 1.10 with the file system's own.
+#[test]
+fn segments_cost_little_beside_their_commits() {
+    let (channel, counts) = channel(options().segment_size(1 << 20));
+    let commits = 1_000;
+    let found = cost(&counts, || {
+        for _ in 0..commits {
+            put(&channel, 100);
+            take(&channel, 100);
+        }
+    });
+    let segments = commits * record_size(100) / (1 << 20);
+    let payload = commits * 100 * BODY as u64;
+    assert!(found.bytes * 1000 < payload * 1030, "{} bytes for {payload}", found.bytes);
+    let per_segment = |count: u64| (count - commits) as f64 / segments as f64;
+    assert!(
+        per_segment(found.syncs) < 9.0,
+        "{} syncs for each of {segments}",
+        per_segment(found.syncs)
+    );
+    assert!(
+        per_segment(found.calls - commits) < 40.0,
+        "{} calls for each",
+        per_segment(found.calls - commits)
+    );
+}
+
+/// A backlog is read in large blocks, once.
+#[test]
+fn a_backlog_is_read_in_large_blocks() {
+    let (channel, counts) = channel(options().memory_tail(0));
+    let commits = 400;
+    (0..commits).for_each(|_| put(&channel, 100));
+    let size = commits * record_size(100);
+    let found = cost(&counts, || (0..commits).for_each(|_| take(&channel, 100)));
+    assert!(found.reads * (200 << 10) < size, "{} reads for {size} bytes", found.reads);
+    assert_eq!(found.syncs, 0);
+}
+
+/// Allocations per commit do not depend on the number of its events, but for the vectors that grow.
+#[test]
+fn no_allocation_for_each_event() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let options = options().durability(Durability::Os).segment_size(64 << 20);
+    let channel = FileChannel::open(directory.path().join("channel"), options).expect("opens");
+    let allocations = |count: usize| {
+        let put = allocation_counter::measure(|| put(&channel, count)).count_total;
+        let take = allocation_counter::measure(|| take(&channel, count)).count_total;
+        (put, take)
+    };
+    allocations(5_000);
+    let (one, many) = (allocations(1), allocations(5_000));
+    assert!(one.0 <= 25 && one.1 <= 25, "{one:?}");
+    assert!(many.0 <= one.0 + 25 && many.1 <= one.1 + 25, "{one:?} {many:?}");
+}
