@@ -1,6 +1,7 @@
 //! S1, S2, S3, S9: durable commits.
 
 use std::path::Path;
+use std::time::Duration;
 
 use flumen::Channel;
 
@@ -14,16 +15,21 @@ use super::sketch::Sketch;
 use super::stats::{Latency, Times};
 use super::work::Outcome;
 
+/// Turns that each side of a round has.
+const TURNS: u32 = 10;
+/// The same where each turn starts threads.
+const GROUP_TURNS: u32 = 4;
+
 /// S1: one producer, one event per commit.
 pub(crate) fn one(directory: &Path, form: Form) -> Result<Outcome, BenchError> {
     let mut raw = Raw::new(directory, "raw", form)?;
     let queue = Queue::open(directory, "one", form.options())?.warmed(form)?;
     let mut sides = Sides::default();
-    for round in 0..form.rounds() {
+    for _ in 0..form.rounds() {
         sides.round(
-            round,
-            |times| Ok(raw.synced(BODY, form.slice(), times)?),
-            |times| queue.singles(form.slice(), times),
+            form.slice(),
+            |time, times| Ok(raw.synced(BODY, time, times)?),
+            |time, times| queue.singles(time, times),
         )?;
     }
     queue.channel.close()?;
@@ -39,12 +45,12 @@ pub(crate) fn batches(directory: &Path, form: Form) -> Result<Outcome, BenchErro
     let queue = Queue::open(directory, "batches", options)?.warmed(form)?;
     let cases = [(100, "100", 0.90), (1000, "1,000", 0.90), (10_000, "10,000", 0.80)];
     let mut all = cases.map(|_| Sides::default());
-    for round in 0..form.rounds() {
+    for _ in 0..form.rounds() {
         for ((events, _, _), sides) in cases.iter().zip(&mut all) {
             sides.round(
-                round,
-                |times| Ok(raw.synced(events * BODY, form.slice(), times)?),
-                |times| queue.slice(*events, form.slice(), u64::MAX, times),
+                form.slice(),
+                |time, times| Ok(raw.synced(events * BODY, time, times)?),
+                |time, times| queue.slice(*events, time, u64::MAX, times),
             )?;
         }
     }
@@ -92,10 +98,14 @@ fn written(
     }
     let row = Row::new("S9", "device bytes written per payload byte, at 100", Unit::Times, ours)
         .less_is_better()
-        .beside("raw", raws)
-        .at_most(1.10)
-        .note("whatever else wrote to the device at that time is counted too");
-    Ok(Some(row))
+        .beside("raw", raws);
+    // Raw rounds up to whole pages. What it shows beyond that was written by others.
+    let is_disturbed = row.limit.as_ref().is_some_and(|limit| limit.value > 1.25);
+    let others = "whatever else wrote to the device at that time is counted too";
+    Ok(Some(match is_disturbed {
+        true => row.note(format!("{others}, and it was too much for a verdict")),
+        false => row.at_most(1.10).note(others),
+    }))
 }
 
 /// S3: many producers, one event per commit.
@@ -111,12 +121,19 @@ pub(crate) fn producers(
     let mut single_times = Times::new();
     let (mut ours, mut sketches, mut singles) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..form.rounds() {
-        raw.synced(BODY, form.slice() / 2, &mut raw_times)?;
-        singles.push(queue.singles(form.slice() / 2, &mut single_times)?);
-        let commit = || Ok(sketch.commit(queue.body())?);
-        sketches.push(in_threads(threads, form.slice(), &mut sketch_times, commit)?);
-        ours.push(in_threads(threads, form.slice(), &mut times, || queue.put(1))?);
-        queue.drain()?;
+        let (single_from, turn) = (single_times.len(), form.slice() / GROUP_TURNS);
+        let mut rates = [0.0; 2];
+        for _ in 0..GROUP_TURNS {
+            raw.synced(BODY, turn / 2, &mut raw_times)?;
+            queue.singles(turn / 2, &mut single_times)?;
+            let commit = || Ok(sketch.commit(queue.body())?);
+            rates[0] += in_threads(threads, turn, &mut sketch_times, commit)?;
+            rates[1] += in_threads(threads, turn, &mut times, || queue.put(1))?;
+            queue.drain()?;
+        }
+        singles.push(single_times.rate_from(single_from));
+        sketches.push(rates[0] / f64::from(GROUP_TURNS));
+        ours.push(rates[1] / f64::from(GROUP_TURNS));
     }
     queue.channel.close()?;
     let held = raw.held() + times.held() + sketch_times.held() + raw_times.held();
@@ -160,20 +177,21 @@ pub(crate) struct Sides {
 }
 
 impl Sides {
-    /// A round: each side begins every other one.
+    /// A round, in which each side has `time`. They take many short turns, so that what else happens on the
+    /// machine happens to both.
     pub(crate) fn round(
         &mut self,
-        round: usize,
-        mut raw: impl FnMut(&mut Times) -> Result<f64, BenchError>,
-        mut ours: impl FnMut(&mut Times) -> Result<f64, BenchError>,
+        time: Duration,
+        mut raw: impl FnMut(Duration, &mut Times) -> Result<(), BenchError>,
+        mut ours: impl FnMut(Duration, &mut Times) -> Result<(), BenchError>,
     ) -> Result<(), BenchError> {
-        if round.is_multiple_of(2) {
-            self.raw.push(raw(&mut self.raw_times)?);
-            self.ours.push(ours(&mut self.times)?);
-        } else {
-            self.ours.push(ours(&mut self.times)?);
-            self.raw.push(raw(&mut self.raw_times)?);
+        let (raw_from, from) = (self.raw_times.len(), self.times.len());
+        for _ in 0..TURNS {
+            raw(time / TURNS, &mut self.raw_times)?;
+            ours(time / TURNS, &mut self.times)?;
         }
+        self.raw.push(self.raw_times.rate_from(raw_from));
+        self.ours.push(self.times.rate_from(from));
         Ok(())
     }
 

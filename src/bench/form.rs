@@ -63,12 +63,18 @@ impl Form {
         self.of(32 << 20, 32 << 20, 256 << 10)
     }
 
+    /// Size of the segments while the tail latency is measured: in a short time smaller ones, so that some
+    /// are begun.
+    pub(crate) fn tail_segment(self) -> u64 {
+        self.of(32 << 20, 2 << 20, 64 << 10)
+    }
+
     /// Bytes that go through a channel before it is measured, so that its segments are recycled ones.
     pub(crate) fn warm_up(self) -> u64 {
         5 * self.segment()
     }
 
-    /// Bytes that may be written without sync in one side of a round.
+    /// Bytes that may be written without sync in one side of a round, so that writing back keeps up.
     pub(crate) fn unsynced(self) -> u64 {
         self.of(512 << 20, 128 << 20, 2 << 20)
     }

@@ -33,6 +33,7 @@ table { border-collapse: collapse; width: 100%; font-size: 14px; }
 th, td { text-align: left; padding: 5px 12px 5px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { color: var(--soft); font-weight: 600; font-size: 13px; }
 .n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.mark { white-space: nowrap; }
 .good { color: var(--good); font-weight: 600; } .bad { color: var(--bad); font-weight: 600; }
 .note { display: block; font-size: 12.5px; color: var(--soft); }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 3px 18px; margin: 0; }
@@ -110,9 +111,8 @@ fn write_row(row: &Row, page: &mut String) -> std::fmt::Result {
         .note
         .as_deref()
         .map_or(String::new(), |note| format!("<span class=\"note\">{}</span>", escape(note)));
-    let limit = row.limit.as_ref();
-    let limit_value = limit.map_or(String::new(), |limit| row.unit.show(limit.value));
-    let limit_name = limit.map_or(String::new(), |limit| escape(&limit.name));
+    let [ours, limit_value, limit_name] = row.columns();
+    let limit_name = escape(&limit_name);
     let ratio = row.ratio.map_or(String::new(), |ratio| format!("{ratio:.2}"));
     let latency = row.latency.as_ref();
     let percentile = |of: fn(&Latency) -> f64| {
@@ -127,10 +127,10 @@ fn write_row(row: &Row, page: &mut String) -> std::fmt::Result {
         page,
         "<tr><td class=\"soft\">{}</td><td>{}{note}</td><td class=\"n\">{}</td><td class=\"n\">{limit_value}\
          </td><td class=\"soft\">{limit_name}</td><td class=\"n\">{ratio}</td><td class=\"n\">{}</td>\
-         <td class=\"n\">{}</td><td class=\"n\">{}</td><td>{target}</td><td class=\"{class}\">{mark}</td></tr>",
+         <td class=\"n\">{}</td><td class=\"n\">{}</td><td>{target}</td><td class=\"mark {class}\">{mark}</td></tr>",
         escape(&row.id),
         escape(&row.what),
-        row.unit.show(row.value),
+        ours,
         percentile(|latency| latency.p50),
         percentile(|latency| latency.p99),
         percentile(|latency| latency.p999),
@@ -243,7 +243,7 @@ fn latency(title: &'static str, row: Option<&Row>) -> Chart {
 
 fn escape(text: &str) -> String {
     let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    text.replace('"', "&quot;")
+    text.replace('"', "&quot;").replace("&gt;=", "&ge;").replace("&lt;=", "&le;")
 }
 
 #[cfg(test)]

@@ -43,15 +43,16 @@ pub(crate) fn rounds(bench: &mut Bench<'_>) -> Result<(), BenchError> {
         Running::start(&last, bench.place, form)?.finish(bench.shutdown, &mut || {})?;
     ledger.live(&lines);
     ledger.end();
-    bench.kills = Some(form.kills() as u64);
-    let note = format!("{} kills, {} events delivered", form.kills(), ledger.delivered);
     for (id, what, count) in [
         ("kill/lost", "SIGKILL at work: events lost", ledger.lost),
         ("kill/duplicated", "SIGKILL at work: events duplicated", ledger.duplicated),
         ("kill/reordered", "SIGKILL at work: events out of order", ledger.reordered),
     ] {
         let row = Row::new(id, what, Unit::Count, vec![count as f64]);
-        bench.rows.push(row.at_most(0.0).note(&note));
+        bench.rows.push(row.at_most(0.0));
+    }
+    if let Some(row) = bench.rows.last_mut() {
+        row.note = Some(format!("{} kills, {} events delivered", form.kills(), ledger.delivered));
     }
     Ok(())
 }

@@ -56,8 +56,11 @@ impl Chart {
         let mut text = String::new();
         let root = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
         match self.across {
-            Across::Nines => self.draw(&root, 0.0..right.max(1.0) * 1.02, up),
-            _ => self.draw(&root, (left / 1.5..right * 1.5).log_scale(), up),
+            Across::Nines => {
+                let right = right.max(1.0);
+                self.draw(&root, 0.0..right * 1.02, right as usize + 1, up, most / least)
+            }
+            _ => self.draw(&root, (left / 1.5..right * 1.5).log_scale(), 8, up, most / least),
         }?;
         root.present().map_err(failed)?;
         drop(root);
@@ -68,7 +71,9 @@ impl Chart {
         &self,
         root: &DrawingArea<SVGBackend<'a>, Shift>,
         across: X,
+        labels: usize,
         up: Y,
+        height: f64,
     ) -> Result<(), BenchError>
     where
         X: AsRangedCoord<Value = f64>,
@@ -91,12 +96,13 @@ impl Chart {
             .axis_style(INK)
             .bold_line_style(GRID)
             .light_line_style(TRANSPARENT)
-            .label_style(font)
-            .x_labels(8)
+            .label_style(font.clone())
+            .axis_desc_style(font)
+            .x_labels(labels)
             .x_desc(self.across_name)
             .y_desc(self.up_name)
             .x_label_formatter(&|x| self.name_across(*x))
-            .y_label_formatter(&|y| short(*y))
+            .y_label_formatter(&|y| if is_round(*y, height) { short(*y) } else { String::new() })
             .draw()
             .map_err(failed)?;
         for ((_, points), color) in self.lines.iter().zip(SERIES) {
@@ -144,6 +150,12 @@ fn bounds(values: impl Iterator<Item = f64>) -> (f64, f64) {
     values.fold((f64::MAX, f64::MIN), |(least, most), value| (least.min(value), most.max(value)))
 }
 
+/// Whether a line at `y` gets a label, when the axis spans the factor `height`.
+fn is_round(y: f64, height: f64) -> bool {
+    let digit = (y / 10f64.powf(y.log10().floor() + 1e-9)).round() as u64;
+    if height > 300.0 { digit == 1 || digit == 10 } else { matches!(digit, 1 | 2 | 5 | 10) }
+}
+
 /// `1200` as `1.2 k`.
 fn short(value: f64) -> String {
     let (scaled, unit) = match value {
@@ -175,6 +187,15 @@ mod tests {
         assert!(svg.contains("#000010"), "{svg}");
         assert_eq!(chart(vec![]), None);
         assert_eq!(chart(vec![("a", vec![(0.5, 0.0)])]), None);
+    }
+
+    #[test]
+    fn labels_do_not_crowd() {
+        let labelled = |height| -> Vec<u64> {
+            (1..=20).map(|y| y * 100).filter(|y| is_round(*y as f64, height)).collect()
+        };
+        assert_eq!(labelled(10.0), [100, 200, 500, 1000, 2000]);
+        assert_eq!(labelled(1000.0), [100, 1000]);
     }
 
     #[test]

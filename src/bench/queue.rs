@@ -13,7 +13,7 @@ use super::stats::Times;
 
 /// The window of lazy acks.
 const WINDOW: Duration = Duration::from_millis(100);
-/// How long a join of threads may drag on before a slice is over in any case.
+/// Events of a transaction when a channel is filled or emptied.
 const BATCH: usize = 1000;
 
 /// Acks that the log learns of with the next commit.
@@ -79,16 +79,16 @@ impl Queue {
         Ok(())
     }
 
-    /// Puts batches for `time`, or until so many bytes of bodies are put; gives the commits a second. What
-    /// was put is taken between the commits, so that segments go round; that time does not count.
+    /// Puts batches for `time`, or until so many bytes of bodies are put. What was put is taken between
+    /// the commits, so that segments go round; that time does not count.
     pub(crate) fn slice(
         &self,
         events: usize,
         time: Duration,
         most: u64,
         times: &mut Times,
-    ) -> Result<f64, BenchError> {
-        let (begin, from) = (Instant::now(), times.len());
+    ) -> Result<(), BenchError> {
+        let begin = Instant::now();
         let mut written = 0;
         while begin.elapsed() < time && written < most {
             let before = Instant::now();
@@ -97,20 +97,18 @@ impl Queue {
             written += (events * self.body.len()) as u64;
             self.take(events)?;
         }
-        Ok(times.rate_from(from))
+        Ok(())
     }
 
-    /// Puts events one by one for `time`, and takes them when that is over; gives the commits a second.
-    pub(crate) fn singles(&self, time: Duration, times: &mut Times) -> Result<f64, BenchError> {
-        let (begin, from) = (Instant::now(), times.len());
+    /// Puts events one by one for `time`, and takes them when that is over.
+    pub(crate) fn singles(&self, time: Duration, times: &mut Times) -> Result<(), BenchError> {
+        let begin = Instant::now();
         while begin.elapsed() < time {
             let before = Instant::now();
             self.put(1)?;
             times.add(before.elapsed());
         }
-        let rate = times.rate_from(from);
-        self.drain()?;
-        Ok(rate)
+        self.drain()
     }
 
     /// The body.

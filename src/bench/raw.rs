@@ -52,7 +52,7 @@ impl Raw {
         if sync { self.file.sync_data() } else { Ok(()) }
     }
 
-    /// Writes for `time`, or until `most` bytes are written; gives the writes a second.
+    /// Writes for `time`, or until `most` bytes are written.
     pub(crate) fn slice(
         &mut self,
         bytes: usize,
@@ -60,8 +60,8 @@ impl Raw {
         time: Duration,
         most: u64,
         times: &mut Times,
-    ) -> io::Result<f64> {
-        let (begin, from) = (Instant::now(), times.len());
+    ) -> io::Result<()> {
+        let begin = Instant::now();
         let mut written = 0;
         while begin.elapsed() < time && written < most {
             let before = Instant::now();
@@ -69,7 +69,7 @@ impl Raw {
             times.add(before.elapsed());
             written += bytes as u64;
         }
-        Ok(times.rate_from(from))
+        Ok(())
     }
 
     /// As [`Raw::slice`], with a sync each.
@@ -78,7 +78,7 @@ impl Raw {
         bytes: usize,
         time: Duration,
         times: &mut Times,
-    ) -> io::Result<f64> {
+    ) -> io::Result<()> {
         self.slice(bytes, true, time, u64::MAX, times)
     }
 
@@ -95,8 +95,9 @@ pub(crate) fn sync_latency(directory: &Path, form: Form) -> io::Result<Vec<Row>>
     let mut sides = sizes.map(|_| (Vec::new(), Times::new()));
     for _ in 0..form.rounds() {
         for ((bytes, _), (rounds, times)) in sizes.iter().zip(&mut sides) {
-            let rate = raw.synced(*bytes, form.slice() / 3, times)?;
-            rounds.push(1e6 / rate.max(1e-9));
+            let from = times.len();
+            raw.synced(*bytes, form.slice() / 3, times)?;
+            rounds.push(1e6 / times.rate_from(from).max(1e-9));
         }
     }
     let rows = sizes.into_iter().zip(sides).map(|((bytes, name), (rounds, times))| {

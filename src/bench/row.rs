@@ -178,6 +178,17 @@ impl Row {
         self.target(text, met)
     }
 
+    /// For a table: what Flumen reached, the limit, and the limit's name. Of the bare disk there is only the
+    /// limit.
+    pub(crate) fn columns(&self) -> [String; 3] {
+        let value = self.unit.show(self.value);
+        match &self.limit {
+            Some(limit) => [value, self.unit.show(limit.value), limit.name.clone()],
+            None if self.id.starts_with("sync/") => [String::new(), value, "raw".into()],
+            None => [value, String::new(), String::new()],
+        }
+    }
+
     /// The ratio to the limit, round by round.
     pub(crate) fn ratios(&self) -> Vec<f64> {
         let limit = self.limit.iter().flat_map(|limit| &limit.rounds);

@@ -22,7 +22,7 @@ const STALL: f64 = 20_000.0;
 pub(crate) fn tail(directory: &Path, form: Form) -> Result<Outcome, BenchError> {
     let mut raw = Raw::new(directory, "raw", form)?;
     let options = form.options().ack_durability(lazy());
-    let options = options.checkpoint_interval(Duration::from_secs(1));
+    let options = options.checkpoint_interval(form.tail() / 10).segment_size(form.tail_segment());
     let queue = Queue::open(directory, "tail", options)?.warmed(form)?;
     let (mut raw_times, mut times) = (Times::new(), Times::new());
     let is_over = AtomicBool::new(false);
@@ -59,7 +59,7 @@ pub(crate) fn tail(directory: &Path, form: Form) -> Result<Outcome, BenchError> 
     queue.drain()?;
     queue.channel.close()?;
     let held = raw.held() + raw_times.held() + times.held();
-    let rolls = times.len() as u64 * (EVENTS * BODY) as u64 / form.segment();
+    let rolls = times.len() as u64 * (EVENTS * BODY) as u64 / form.tail_segment();
     let (raw_latency, latency) = (raw_times.latency(), times.latency());
     let met = latency.max <= STALL.max(raw_latency.max);
     let micros = Unit::Microseconds;

@@ -24,7 +24,8 @@ pub(crate) fn write_table(report: &Report, out: &mut dyn Write) -> io::Result<()
     lines.extend(report.rows.iter().map(cells));
     write_cells(&lines, out)?;
     writeln!(out)?;
-    for row in &report.rows {
+    // What is beside S8 would fill a screen; the other reports have it.
+    for row in report.rows.iter().filter(|row| !row.id.starts_with("S8/")) {
         if let Some(note) = &row.note {
             writeln!(out, "{}: {note}", row.id)?;
         }
@@ -39,16 +40,13 @@ pub(crate) fn write_table(report: &Report, out: &mut dyn Write) -> io::Result<()
 }
 
 fn cells(row: &Row) -> [String; 8] {
-    let limit = row.limit.as_ref();
-    let ours = if row.id.starts_with("sync/") { String::new() } else { row.unit.show(row.value) };
-    let bare = if ours.is_empty() { row.unit.show(row.value) } else { String::new() };
-    let limit_name = if ours.is_empty() { "raw" } else { limit.map_or("", |limit| &limit.name) };
+    let [ours, limit, limit_name] = row.columns();
     [
         row.id.clone(),
         row.what.clone(),
         ours,
-        limit.map_or(bare, |limit| row.unit.show(limit.value)),
-        limit_name.into(),
+        limit,
+        limit_name,
         row.ratio.map_or(String::new(), |ratio| format!("{ratio:.2}")),
         row.target.as_ref().map_or(String::new(), |target| target.text.clone()),
         row.target.as_ref().map_or("", |target| if target.met { "met" } else { "MISSED" }).into(),

@@ -23,13 +23,13 @@ pub(crate) fn unsynced(directory: &Path, form: Form) -> Result<Outcome, BenchErr
         let options = form.options().durability(Durability::Os).ack_durability(lazy());
         let queue = Queue::open(directory, "unsynced", options)?.with_body(body).warmed(form)?;
         let mut sides = Sides::default();
-        for round in 0..form.rounds() {
-            let most = form.unsynced();
+        for _ in 0..form.rounds() {
+            let most = form.unsynced() / 10;
             let bytes = EVENTS * body;
             sides.round(
-                round,
-                |times| Ok(raw.slice(bytes, false, form.slice() / 2, most, times)?),
-                |times| queue.slice(EVENTS, form.slice() / 2, most, times),
+                form.slice() / 2,
+                |time, times| Ok(raw.slice(bytes, false, time, most, times)?),
+                |time, times| queue.slice(EVENTS, time, most, times),
             )?;
         }
         queue.drain()?;
