@@ -140,10 +140,12 @@ fn what_cannot_be_is_refused_before_anything_is_measured() {
     assert_refused(&run(place, &["--compare", "cut.json"]), 2, &["cut.json", "line 1"]);
     let nowhere = run(place, &["--json", "absent/x.json"]);
     assert_refused(&nowhere, 2, &["absent/x.json", "name another file"]);
+    let twice = run(place, &["--json", "x", "--html", "x"]);
+    assert_refused(&twice, 2, &["--json and --html", "x"]);
     // A file that was made only to see whether it can be written does not stay.
     let nowhere = run(place, &["--json", "x.json", "--html", "absent/x.html"]);
     assert_refused(&nowhere, 2, &["absent/x.html"]);
-    assert_refused(&run(place, &["--tiny", "--quick"]), 2, &["--quick"]);
+    assert_refused(&run(place, &["--quick"]), 2, &["--quick"]);
     assert_eq!(names(place), ["cut.json", "file", "foreign.json"]);
 }
 

@@ -8,43 +8,7 @@ use super::report::Report;
 use super::row::Row;
 use super::stats::Latency;
 
-/// Colours of the charts are looked up by the value that `plot.rs` draws with.
-const STYLE: &str = "\
-:root { color-scheme: light dark; --page: #fcfcfb; --card: #ffffff; --ink: #1f2328; --soft: #5c6570;
-  --line: #dfe3e8; --a: #0f6fc5; --b: #c2571a; --c: #23855a; --d: #8250c4; --good: #1a7f47; --bad: #b3261e; }
-@media (prefers-color-scheme: dark) { :root { --page: #15181c; --card: #1c2026; --ink: #e6e9ed; --soft: #9aa4b0;
-  --line: #333a43; --a: #5aaef5; --b: #f0935a; --c: #57c795; --d: #b894f0; --good: #57c795; --bad: #ff8a80; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 1240px; padding: 24px 20px 48px; background: var(--page); color: var(--ink);
-  font: 15px/1.5 system-ui, sans-serif; }
-h1 { font-size: 24px; margin: 0 0 2px; } h2 { font-size: 18px; margin: 32px 0 10px; }
-h3 { font-size: 15px; margin: 0 0 2px; }
-p { margin: 6px 0; } .soft { color: var(--soft); } .beware { border-left: 3px solid var(--b); padding-left: 10px; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 440px), 1fr)); gap: 16px; }
-figure, .card { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: 8px;
-  padding: 14px 16px; }
-figure svg { width: 100%; height: auto; display: block; }
-.legend { display: flex; flex-wrap: wrap; gap: 4px 16px; font-size: 13px; color: var(--soft); }
-.legend i { display: inline-block; width: 12px; height: 12px; border-radius: 50%; margin-right: 6px;
-  vertical-align: -1px; }
-.a { background: var(--a); } .b { background: var(--b); } .c { background: var(--c); } .d { background: var(--d); }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-size: 14px; }
-th, td { text-align: left; padding: 5px 12px 5px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-th { color: var(--soft); font-weight: 600; font-size: 13px; }
-.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-.mark { white-space: nowrap; }
-.good { color: var(--good); font-weight: 600; } .bad { color: var(--bad); font-weight: 600; }
-.note { display: block; font-size: 12.5px; color: var(--soft); }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: 3px 18px; margin: 0; }
-dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
-svg [fill=\"#000001\"] { fill: var(--ink); } svg [stroke=\"#000001\"] { stroke: var(--soft); }
-svg [stroke=\"#000002\"] { stroke: var(--line); }
-svg [fill=\"#000010\"] { fill: var(--a); } svg [stroke=\"#000010\"] { stroke: var(--a); }
-svg [fill=\"#000011\"] { fill: var(--b); } svg [stroke=\"#000011\"] { stroke: var(--b); }
-svg [fill=\"#000012\"] { fill: var(--c); } svg [stroke=\"#000012\"] { stroke: var(--c); }
-svg [fill=\"#000013\"] { fill: var(--d); } svg [stroke=\"#000013\"] { stroke: var(--d); }
-";
+const STYLE: &str = include_str!("page.css");
 
 /// The page.
 pub(crate) fn page(report: &Report) -> Result<String, BenchError> {
@@ -127,7 +91,8 @@ fn write_row(row: &Row, page: &mut String) -> std::fmt::Result {
         page,
         "<tr><td class=\"soft\">{}</td><td>{}{note}</td><td class=\"n\">{}</td><td class=\"n\">{limit_value}\
          </td><td class=\"soft\">{limit_name}</td><td class=\"n\">{ratio}</td><td class=\"n\">{}</td>\
-         <td class=\"n\">{}</td><td class=\"n\">{}</td><td>{target}</td><td class=\"mark {class}\">{mark}</td></tr>",
+         <td class=\"n\">{}</td><td class=\"n\">{}</td><td>{target}</td>\
+         <td class=\"mark {class}\">{mark}</td></tr>",
         escape(&row.id),
         escape(&row.what),
         ours,

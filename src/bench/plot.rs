@@ -8,7 +8,7 @@ use plotters::prelude::*;
 
 use super::error::BenchError;
 
-/// Colours that stand for others: see `STYLE` in `html.rs`.
+/// Colours that stand for others: see `page.css`.
 const INK: RGBColor = RGBColor(0, 0, 1);
 const GRID: RGBColor = RGBColor(0, 0, 2);
 const SERIES: [RGBColor; 4] =

@@ -85,6 +85,12 @@ impl From<BenchError> for Failure {
 pub(crate) fn run(args: &BenchArgs) -> Result<Exit, Failure> {
     // All that may be wrong is found before the minutes of measuring.
     let old = args.compare.as_deref().map(read_old).transpose()?;
+    if let (Some(json), Some(html)) = (&args.json, &args.html)
+        && json == html
+    {
+        let text = format!("--json and --html both name {}; name two files", json.display());
+        return Err(Failure::new(Exit::Usage, text));
+    }
     let mut data = out::stdout()?;
     let json = args.json.as_deref().map(Output::open).transpose()?;
     let html = args.html.as_deref().map(Output::open).transpose()?;
