@@ -52,7 +52,9 @@ pub(crate) fn rounds(bench: &mut Bench<'_>) -> Result<(), BenchError> {
         bench.rows.push(row.at_most(0.0));
     }
     if let Some(row) = bench.rows.last_mut() {
-        row.note = Some(format!("{} kills, {} events delivered", form.kills(), ledger.delivered));
+        let fault = ledger.first_fault.map_or(String::new(), |fault| format!("; first: {fault}"));
+        let kills = form.kills();
+        row.note = Some(format!("{kills} kills, {} events delivered{fault}", ledger.delivered));
     }
     Ok(())
 }

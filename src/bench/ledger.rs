@@ -31,6 +31,8 @@ pub(crate) struct Ledger {
     pub(crate) duplicated: u64,
     /// Events that came before an older one of the same producer.
     pub(crate) reordered: u64,
+    /// The first of these faults, in words.
+    pub(crate) first_fault: Option<String>,
     /// Events that came.
     pub(crate) delivered: u64,
 }
@@ -68,14 +70,24 @@ impl Ledger {
     }
 
     fn take(&mut self, (producer, first, end): Run) {
+        let number = producer;
         let producer = self.producers.entry(producer).or_default();
-        let may_skip = producer.doubt.take() == Some(first);
+        // What comes first shows what became of the take in doubt; until then it stays in doubt.
+        if producer.doubt.take() == Some(first) && first > producer.next {
+            producer.taken = first;
+            producer.next = first;
+        }
+        let expected = producer.next;
         if first < producer.taken {
             self.duplicated += producer.taken.min(end) - first;
-        } else if first < producer.next {
-            self.reordered += producer.next.min(end) - first;
-        } else if first > producer.next && !may_skip {
-            self.lost += first - producer.next;
+        } else if first < expected {
+            self.reordered += expected.min(end) - first;
+        } else {
+            self.lost += first - expected;
+        }
+        if first != expected && self.first_fault.is_none() {
+            let fault = format!("producer {number}: event {first} came where {expected} was due");
+            self.first_fault = Some(fault);
         }
         producer.next = producer.next.max(end);
         self.delivered += end - first;
@@ -84,20 +96,24 @@ impl Ledger {
     /// The kill: what was taken and not acknowledged may come again, or not, all of it together.
     fn die(&mut self) {
         for producer in self.producers.values_mut() {
-            producer.doubt = None;
             producer.next = producer.taken;
         }
         for (producer, _, end) in std::mem::take(&mut self.open) {
             let producer = self.producers.entry(producer).or_default();
+            // The take began by settling an older doubt, so there is at most this one.
             producer.doubt = Some(producer.doubt.unwrap_or(0).max(end));
         }
     }
 
     /// The channel is empty: what was promised and did not come is lost.
     pub(crate) fn end(&mut self) {
-        for producer in self.producers.values() {
+        for (number, producer) in &self.producers {
             let reached = producer.next.max(producer.doubt.unwrap_or(0));
-            self.lost += producer.promised.saturating_sub(reached);
+            let missing = producer.promised.saturating_sub(reached);
+            if missing > 0 && self.first_fault.is_none() {
+                self.first_fault = Some(format!("producer {number}: no event from {reached} on"));
+            }
+            self.lost += missing;
         }
     }
 }
@@ -135,6 +151,17 @@ mod tests {
         let first = ["P 1 10", "t 1:0-6", "T", "t 1:6-8"];
         assert_eq!(judged(&[&first, &["t 1:6-10", "T"]]), (0, 0, 0));
         assert_eq!(judged(&[&first, &["t 1:8-10", "T"]]), (0, 0, 0));
+        // Killed again before anything came: still in doubt.
+        assert_eq!(judged(&[&first, &[], &["t 1:8-10", "T"]]), (0, 0, 0));
+        assert_eq!(judged(&[&first, &["t"], &["t 1:6-10", "T"]]), (0, 0, 0));
+        // It counted, and so it does after the next kill, which leaves another in doubt.
+        assert_eq!(judged(&[&first, &["t 1:8-9"], &["t 1:8-10", "T"]]), (0, 0, 0));
+        assert_eq!(judged(&[&first, &["t 1:8-9"], &["t 1:9-10", "T"]]), (0, 0, 0));
+        assert_eq!(judged(&[&first, &["t 1:8-9"], &["t 1:6-10", "T"]]), (0, 2, 0));
+        // It did not count.
+        assert_eq!(judged(&[&first, &["t 1:6-7"], &["t 1:6-10", "T"]]), (0, 0, 0));
+        assert_eq!(judged(&[&first, &["t 1:6-7"], &["t 1:7-10", "T"]]), (0, 0, 0));
+        assert_eq!(judged(&[&first, &["t 1:6-7"], &["t 1:8-10", "T"]]), (2, 0, 0));
         assert_eq!(judged(&[&first, &["t 1:7-10", "T"]]), (1, 0, 0));
         assert_eq!(judged(&[&first, &["t 1:9-10", "T"]]), (3, 0, 0));
     }

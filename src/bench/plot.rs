@@ -86,11 +86,11 @@ impl Chart {
         let mut chart = ChartBuilder::on(root)
             .margin(8)
             .margin_right(24)
-            .x_label_area_size(44)
-            .y_label_area_size(64)
+            .x_label_area_size(48)
+            .y_label_area_size(72)
             .build_cartesian_2d(across, up)
             .map_err(failed)?;
-        let font = ("sans-serif", 13).into_font().color(&INK);
+        let font = ("sans-serif", 16).into_font().color(&INK);
         chart
             .configure_mesh()
             .axis_style(INK)
