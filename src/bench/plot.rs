@@ -58,7 +58,7 @@ impl Chart {
         match self.across {
             Across::Nines => {
                 let right = right.max(1.0);
-                self.draw(&root, 0.0..right * 1.02, right as usize + 1, up, most / least)
+                self.draw(&root, 0.0..right * 1.02, right as usize + 3, up, most / least)
             }
             _ => self.draw(&root, (left / 1.5..right * 1.5).log_scale(), 8, up, most / least),
         }?;
@@ -152,8 +152,9 @@ fn bounds(values: impl Iterator<Item = f64>) -> (f64, f64) {
 
 /// Whether a line at `y` gets a label, when the axis spans the factor `height`.
 fn is_round(y: f64, height: f64) -> bool {
-    let digit = (y / 10f64.powf(y.log10().floor() + 1e-9)).round() as u64;
-    if height > 300.0 { digit == 1 || digit == 10 } else { matches!(digit, 1 | 2 | 5 | 10) }
+    let mantissa = y / 10f64.powf((y.log10() + 1e-9).floor());
+    let digits: &[f64] = if height > 300.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+    digits.iter().any(|digit| (mantissa - digit).abs() < 0.01)
 }
 
 /// `1200` as `1.2 k`.
