@@ -1,5 +1,7 @@
-//! The `flumen` program: arguments in, exit code out. What the commands do is in `cli`.
+//! The `flumen` program: arguments in, exit code out. What the commands do is in `cli`; what `flumen bench`
+//! measures is in `bench`.
 
+mod bench;
 mod cli;
 
 use std::process::ExitCode;

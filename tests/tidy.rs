@@ -28,9 +28,10 @@ const DEEP_PER_1K: f64 = 3.0;
 const DEEP: usize = 7 * 4;
 
 /// Who may use whom; everybody may use the leaves. A layer that is not here has no place yet.
-const LAYERS: [(&str, &[&str]); 8] = [
+const LAYERS: [(&str, &[&str]); 9] = [
     ("main", &["cli"]),
-    ("cli", &["agent", "source", "sink", "tools", "channel"]),
+    ("cli", &["bench", "agent", "source", "sink", "tools", "channel"]),
+    ("bench", &["tools", "channel"]),
     ("agent", &["source", "sink", "channel"]),
     ("tools", &["channel", "log", "storage"]),
     ("source", &["channel"]),

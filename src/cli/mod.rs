@@ -9,6 +9,7 @@
 
 mod agent;
 mod args;
+mod bench;
 mod demo;
 mod dump;
 mod exit;
@@ -60,6 +61,9 @@ enum Command {
     Dump(dump::DumpArgs),
     Agent(agent::AgentArgs),
     Demo(demo::DemoArgs),
+    Bench(bench::BenchArgs),
+    #[command(hide = true)]
+    BenchChild(bench::ChildArgs),
 }
 
 /// Runs the command.
@@ -73,6 +77,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Dump(args) => dump::run(&args),
         Command::Agent(args) => agent::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::BenchChild(args) => bench::run_child(&args),
     }
 }
 

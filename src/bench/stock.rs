@@ -1,0 +1,259 @@
+//! Backlogs, as the child processes work on them: built, rotated until a kill, opened, drained, read.
+//!
+//! The body of an event begins with its sequence, so that order and loss show.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use flumen::{Bytes, Channel, Durability, Event, FileChannel, tools};
+
+use super::error::BenchError;
+use super::form::{BODY, Form};
+use super::queue::lazy;
+use super::random::Random;
+use super::work::Outcome;
+
+const BATCH: u64 = 1000;
+/// How often the events go round before a channel is killed.
+const TURNS: usize = 16;
+/// Blocks of a sequential read.
+const BLOCK: usize = 256 << 10;
+
+/// Events that so many bytes of backlog have.
+pub(crate) fn events(bytes: u64) -> u64 {
+    (bytes / BODY as u64).max(1)
+}
+
+/// Bodies with their sequences in front, all in one buffer.
+struct Bodies {
+    buffer: Vec<u8>,
+    pattern: Vec<u8>,
+}
+
+impl Bodies {
+    fn new() -> Bodies {
+        Bodies { buffer: Vec::new(), pattern: Random::new(3).bytes(BODY - 8) }
+    }
+
+    /// The events of these sequences.
+    fn make(&mut self, sequences: std::ops::Range<u64>) -> impl Iterator<Item = Event> {
+        for sequence in sequences.clone() {
+            self.buffer.extend(sequence.to_le_bytes());
+            self.buffer.extend(&self.pattern);
+        }
+        let all = Bytes::from(std::mem::take(&mut self.buffer));
+        let bodies = 0..sequences.end - sequences.start;
+        bodies.map(move |index| {
+            let begin = index as usize * BODY;
+            Event::new(all.slice(begin..begin + BODY))
+        })
+    }
+
+    fn check(&self, sequence: u64, event: &Event) -> Result<(), BenchError> {
+        if event.body[..8] == sequence.to_le_bytes() && event.body[8..] == self.pattern {
+            return Ok(());
+        }
+        Err(BenchError::Failed(format!("the event of sequence {sequence} is not what was put")))
+    }
+}
+
+fn put(channel: &FileChannel, bodies: &mut Bodies, events: u64) -> Result<(), BenchError> {
+    let next = channel.stats().next_sequence;
+    let mut put = channel.begin_put();
+    for event in bodies.make(next..next + events) {
+        put.put(event)?;
+    }
+    Ok(put.commit()?)
+}
+
+/// Makes a channel with so many bytes of bodies in it.
+pub(crate) fn build(directory: &Path, form: Form, bytes: u64) -> Result<Outcome, BenchError> {
+    let channel = FileChannel::open(directory, form.options().durability(Durability::Os))?;
+    let mut bodies = Bodies::new();
+    let (mut left, begin) = (events(bytes), Instant::now());
+    while left > 0 {
+        let batch = left.min(BATCH);
+        put(&channel, &mut bodies, batch)?;
+        left -= batch;
+    }
+    channel.sync()?;
+    let seconds = begin.elapsed().as_secs_f64();
+    channel.close()?;
+    Ok(Outcome::new(Vec::new(), BATCH * BODY as u64).value("seconds", seconds))
+}
+
+/// Puts events and takes as many, durably, again and again, until it is killed; says `ready` when that
+/// has gone on for a while.
+pub(crate) fn rotate(directory: &Path, form: Form) -> Result<Outcome, BenchError> {
+    let channel = FileChannel::open(directory, form.options())?;
+    let mut bodies = Bodies::new();
+    let batch = channel.stats().events.clamp(1, BATCH);
+    for turn in 0.. {
+        put(&channel, &mut bodies, batch)?;
+        let mut take = channel.begin_take();
+        for _ in 0..batch {
+            take.take()?;
+        }
+        take.commit()?;
+        if turn == TURNS {
+            writeln!(io::stdout(), "ready")?;
+        }
+    }
+    unreachable!("it is killed, or ends with an error")
+}
+
+/// Opens the channel and takes its first event; gives how long that took.
+pub(crate) fn open(directory: &Path, form: Form) -> Result<Outcome, BenchError> {
+    let bodies = Bodies::new();
+    let begin = Instant::now();
+    let channel = FileChannel::open(directory, form.options())?;
+    let opened = begin.elapsed();
+    let mut take = channel.begin_take();
+    let event = take.take()?;
+    let taken = begin.elapsed();
+    let first = event.ok_or_else(|| BenchError::Failed("the backlog is gone".into()))?;
+    bodies.check(channel.stats().oldest_sequence, &first)?;
+    take.rollback();
+    let events = channel.stats().events;
+    channel.close()?;
+    Ok(Outcome::new(Vec::new(), BODY as u64)
+        .value("open", opened.as_secs_f64())
+        .value("first", taken.as_secs_f64())
+        .value("events", events as f64))
+}
+
+/// S7: drains all there is, in as many parts as there are rounds. Before each part the same bytes are read
+/// in sequence. With `cold`, neither finds them in the page cache. Gives bytes of bodies a second.
+pub(crate) fn drain(directory: &Path, form: Form, cold: bool) -> Result<Outcome, BenchError> {
+    let channel = FileChannel::open(directory, form.options().ack_durability(lazy()))?;
+    let bodies = Bodies::new();
+    let rounds = form.rounds() as u64;
+    let stats = channel.stats();
+    let mut sequence = stats.oldest_sequence;
+    let (mut drained, mut read) = (Vec::new(), Vec::new());
+    for round in 0..rounds {
+        let end = stats.oldest_sequence + stats.events * (round + 1) / rounds;
+        if cold {
+            forget(directory)?;
+        }
+        let bytes = (end - sequence) * BODY as u64;
+        let (seconds, length) = read_live(directory, bytes)?;
+        read.push(length as f64 / seconds);
+        if cold {
+            forget(directory)?;
+        }
+        let begin = Instant::now();
+        while sequence < end {
+            let mut take = channel.begin_take();
+            while take.len() < (end - sequence).min(BATCH) as usize {
+                let event = take.take()?;
+                let next = sequence + take.len() as u64 - 1;
+                let event = event
+                    .ok_or_else(|| BenchError::Failed(format!("event {next} is not there")))?;
+                bodies.check(next, &event)?;
+            }
+            sequence += take.len() as u64;
+            take.commit()?;
+        }
+        drained.push(bytes as f64 / begin.elapsed().as_secs_f64());
+    }
+    if channel.begin_take().take()?.is_some() {
+        return Err(BenchError::Failed("more events came out than went in".into()));
+    }
+    channel.close()?;
+    Ok(Outcome::new(Vec::new(), BATCH * BODY as u64 + BLOCK as u64)
+        .values("drained", drained)
+        .values("read", read))
+}
+
+/// The segment files, oldest first.
+fn segments(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let files: io::Result<Vec<PathBuf>> =
+        std::fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect();
+    let mut files = files?;
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "seg"));
+    files.sort();
+    Ok(files)
+}
+
+/// Whether the page cache can be told to forget a file.
+pub(crate) const CAN_FORGET: bool = cfg!(target_os = "linux");
+
+/// Lets the page cache forget the channel's files.
+fn forget(directory: &Path) -> io::Result<()> {
+    for segment in segments(directory)? {
+        let file = File::open(segment)?;
+        file.sync_data()?;
+        #[cfg(target_os = "linux")]
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
+    }
+    Ok(())
+}
+
+/// Reads so many bytes of the oldest segments; gives the seconds, and the bytes that were there.
+fn read_live(directory: &Path, bytes: u64) -> io::Result<(f64, u64)> {
+    let mut block = vec![0; BLOCK];
+    let begin = Instant::now();
+    let mut read = 0;
+    for segment in segments(directory)? {
+        let file = File::open(segment)?;
+        let mut offset = 0;
+        while read < bytes {
+            let length = file.read_at(&mut block, offset)? as u64;
+            if length == 0 {
+                break;
+            }
+            offset += length;
+            read += length;
+        }
+    }
+    Ok((begin.elapsed().as_secs_f64(), read))
+}
+
+/// Reads all segments in sequence.
+pub(crate) fn read(directory: &Path) -> Result<Outcome, BenchError> {
+    let (seconds, bytes) = read_live(directory, u64::MAX)?;
+    let outcome = Outcome::new(Vec::new(), BLOCK as u64);
+    Ok(outcome.value("seconds", seconds).value("bytes", bytes as f64))
+}
+
+/// S10: opens the channel without its checkpoint slots.
+pub(crate) fn replay(directory: &Path, form: Form) -> Result<Outcome, BenchError> {
+    for slot in ["checkpoint-a", "checkpoint-b"] {
+        match std::fs::remove_file(directory.join(slot)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
+    let outcome = open(directory, form)?;
+    let seconds = outcome.get("first");
+    Ok(outcome.value("seconds", seconds))
+}
+
+/// S10: verifies the channel.
+pub(crate) fn verify(directory: &Path) -> Result<Outcome, BenchError> {
+    let begin = Instant::now();
+    let found = tools::verify(directory, &mut |_, _| {})?;
+    let seconds = begin.elapsed().as_secs_f64();
+    if !found.is_intact() {
+        let text = format!("verify found damage where there is none: {:?}", found.findings);
+        return Err(BenchError::Failed(text));
+    }
+    let outcome = Outcome::new(Vec::new(), 0).value("seconds", seconds);
+    Ok(outcome.value("bytes", found.bytes_read as f64))
+}
+
+/// S10: salvages the channel into a new one.
+pub(crate) fn salvage(directory: &Path, form: Form, to: &Path) -> Result<Outcome, BenchError> {
+    let begin = Instant::now();
+    let saved = tools::salvage(directory, to, form.options(), &mut |_, _| {})?;
+    let seconds = begin.elapsed().as_secs_f64();
+    if !saved.is_complete() {
+        return Err(BenchError::Failed("salvage lost events of an intact channel".into()));
+    }
+    let outcome = Outcome::new(Vec::new(), 0).value("seconds", seconds);
+    Ok(outcome.value("bytes", saved.bytes as f64))
+}
