@@ -238,7 +238,7 @@ fn i1_i4_a_close_against_a_commit_in_flight() {
 #[test]
 fn i4_i5_a_close_against_a_take() {
     let image = image(options, |channel| put(channel, "old", 10).expect("nothing fails"));
-    let finished = explore("engine.close_against_take", Some(4), 12_000, move |seen| {
+    let finished = explore("engine.close_against_take", Some(4), 6_500, move |seen| {
         let bench = Bench::new(&image, options());
         let other = bench.clone();
         let thread = spawn(move || {

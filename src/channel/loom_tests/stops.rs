@@ -156,7 +156,7 @@ fn i7_a_failed_take_commit_reaches_the_one_who_waits_for_room() {
 fn i7_a_failed_checkpoint_reaches_commits_and_those_who_wait_for_room() {
     let full = || options().capacity_events(3);
     let image = image(options, |channel| put(channel, "old", 10).expect("nothing fails"));
-    let finished = explore("engine.stop_by_checkpoint", Some(3), 1_200, move |seen| {
+    let finished = explore("engine.stop_by_checkpoint", Some(3), 950, move |seen| {
         let bench = Bench::new(&image, full());
         bench.put("before", 10).expect("nothing fails yet");
         let mut reserved = bench.channel.begin_put();

@@ -97,7 +97,7 @@ fn i3_i4_two_consumers_of_whom_one_gives_back() {
     let model = Model {
         name: ["memory.two_consumers", "engine.two_consumers"],
         bound: [None, Some(5)],
-        floor: [25, 2_100],
+        floor: [25, 1_500],
         capacity: 3,
         events: &["first", "second", "third"],
         outcomes: &["in order", "given back in between", "given back afterwards"],
@@ -166,7 +166,7 @@ fn i3_a_producer_and_a_consumer_wait_for_each_other() {
     let model = Model {
         name: ["memory.hand_over", "engine.hand_over"],
         bound: [None, Some(2)],
-        floor: [2_600, 200],
+        floor: [2_000, 200],
         capacity: 1,
         events: &[],
         outcomes: &["slept", "done"],

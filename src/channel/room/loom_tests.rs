@@ -78,7 +78,7 @@ fn name(result: &Result<(), Refusal>) -> &'static str {
 
 #[test]
 fn room_that_comes_free_goes_from_one_waiter_to_the_next() {
-    let finished = explore("room.two_waiters", None, 2_200, |_| {
+    let finished = explore("room.two_waiters", None, 530, |_| {
         let held = Held::full(1);
         let threads = [(); 2].map(|()| {
             let held = Arc::clone(&held);
@@ -93,7 +93,7 @@ fn room_that_comes_free_goes_from_one_waiter_to_the_next() {
 
 #[test]
 fn a_waiter_whose_event_is_too_large_does_not_keep_the_wake_up_to_itself() {
-    let finished = explore("room.large_and_small", None, 6_000, |_| {
+    let finished = explore("room.large_and_small", None, 1_200, |_| {
         let held = Held::full(2);
         let others = [Arc::clone(&held), Arc::clone(&held)];
         let [for_large, for_small] = others;
@@ -111,7 +111,7 @@ fn a_waiter_whose_event_is_too_large_does_not_keep_the_wake_up_to_itself() {
 
 #[test]
 fn more_producers_than_room_all_get_through() {
-    let finished = explore("room.three_producers", Some(4), 8_000, |_| {
+    let finished = explore("room.three_producers", Some(4), 4_000, |_| {
         let held = Held::full(2);
         held.release(2, 2);
         let threads = [1, 2].map(|size| {
@@ -166,7 +166,7 @@ fn room_against_the_end() {
         releaser.join().expect("no panic");
         assert_eq!(name(&held.reserve(1)), "closed");
     };
-    explore("room.release_and_close", None, 280, body).reached(&["got room", "closed", "slept"]);
+    explore("room.release_and_close", None, 180, body).reached(&["got room", "closed", "slept"]);
 }
 
 #[test]

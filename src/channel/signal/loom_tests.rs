@@ -47,7 +47,7 @@ fn news_reaches_all_who_wait() {
 
 #[test]
 fn news_that_is_not_enough_does_not_end_the_wait() {
-    let finished = explore("signal.two_raises", Some(4), 2_300, |_| {
+    let finished = explore("signal.two_raises", Some(4), 1_800, |_| {
         let board = Arc::new(Board::default());
         let other = Arc::clone(&board);
         let thread = spawn(move || other.add());
