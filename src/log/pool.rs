@@ -372,6 +372,10 @@ impl Pool {
         else {
             return Ok(false);
         };
+        let more = self.reserve_size - self.reserves[place].size;
+        if self.directory.storage.available_space().is_ok_and(|left| left < more) {
+            return Ok(false);
+        }
         if !self.reserves[place].settled {
             self.settle()?;
         }
@@ -379,6 +383,10 @@ impl Pool {
         let old = self.reserves[place].name.clone();
         let file = self.directory.open(&old, Access::ReadWrite)?;
         self.directory.rename(&old, &draft)?;
+        // It is renamed again below.
+        if !planted!(UnsettledRename) {
+            self.directory.sync()?;
+        }
         let grown = match file.allocate(self.reserve_size) {
             Ok(()) => true,
             Err(error) if is_full(&error) => false,

@@ -1,0 +1,95 @@
+//! Taking: from memory by a consumer that keeps up, and from the log by one that does not, beside reading the
+//! same bytes from a file.
+//!
+//! `cargo bench --bench take`.
+#![allow(clippy::disallowed_methods, reason = "a bench works on files and with the clock")]
+#![allow(missing_docs, reason = "the macros make functions without")]
+
+mod support;
+
+use std::os::unix::fs::FileExt;
+use std::time::{Duration, Instant};
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use flumen::{Bytes, Durability, FileChannel};
+use support::{BODY, put, take};
+
+const BATCH: usize = 1000;
+const BATCHES: usize = 200;
+
+fn filled(memory_tail: u64) -> (tempfile::TempDir, FileChannel) {
+    let place = support::directory();
+    let options = support::options().durability(Durability::Os).memory_tail(memory_tail);
+    let channel = FileChannel::open(place.path().join("channel"), options).expect("opens");
+    let body = Bytes::from(vec![7; BODY]);
+    (0..BATCHES).for_each(|_| put(&channel, &body, BATCH));
+    (place, channel)
+}
+
+fn takes(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("taking 200 batches of 1,000 events of 512 bytes");
+    group.throughput(Throughput::Bytes((BATCH * BATCHES * BODY) as u64));
+    let place = support::directory();
+    let path = place.path().join("raw");
+    std::fs::write(&path, vec![7; BATCH * BATCHES * BODY]).expect("there is room");
+    let file = std::fs::File::open(&path).expect("just written");
+    let mut buffer = vec![0; 256 << 10];
+    group.bench_function("raw read from the page cache", |bencher| {
+        bencher.iter(|| {
+            let mut offset = 0;
+            while let Ok(count @ 1..) = file.read_at(&mut buffer, offset) {
+                offset += count as u64;
+            }
+        });
+    });
+    for (name, memory_tail) in [("from memory", 1 << 30), ("from the log, in the page cache", 0)] {
+        group.bench_function(name, |bencher| {
+            bencher.iter_batched(
+                || filled(memory_tail),
+                |(place, channel)| {
+                    while take(&channel, BATCH) > 0 {}
+                    // Dropped by the bench, outside of the time.
+                    (place, channel)
+                },
+                BatchSize::PerIteration,
+            );
+        });
+    }
+    group.finish();
+}
+
+/// Both ends at once, each with a thread; the time of one batch of 100 from end to end in steady state.
+fn pipelines(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("a producer and a consumer, batches of 100");
+    group.throughput(Throughput::Elements(100));
+    let durable = support::options().ack_durability(flumen::AckDurability::Sync);
+    for (name, options) in [("lazy acks", support::options()), ("durable acks", durable)] {
+        let place = support::directory();
+        let channel = support::channel(&place, options);
+        let body = Bytes::from(vec![7; BODY]);
+        group.bench_function(name, |bencher| {
+            bencher.iter_custom(|batches| pipeline(&channel, &body, batches));
+        });
+    }
+    group.finish();
+}
+
+fn pipeline(channel: &FileChannel, body: &Bytes, batches: u64) -> Duration {
+    let begin = Instant::now();
+    std::thread::scope(|scope| {
+        scope.spawn(|| (0..batches).for_each(|_| put(channel, body, 100)));
+        let mut left = batches as usize * 100;
+        while left > 0 {
+            flumen::Channel::wait(channel, Duration::from_millis(100));
+            left -= take(channel, left.min(100));
+        }
+    });
+    begin.elapsed()
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(10);
+    targets = takes, pipelines
+}
+criterion_main!(benches);
