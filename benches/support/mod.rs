@@ -8,24 +8,24 @@ use std::time::Duration;
 
 use flumen::{AckDurability, Bytes, Channel, ChannelOptions, Event, FileChannel};
 
-pub const BODY: usize = 512;
+pub(crate) const BODY: usize = 512;
 /// Bytes a record needs beside its events: header and head of the payload.
-pub const RECORD_OVERHEAD: usize = 48;
+pub(crate) const RECORD_OVERHEAD: usize = 48;
 
 /// In the system's directory for temporary files, or in `FLUMEN_BENCH_DIR`; a file system in memory shows
 /// nothing.
-pub fn directory() -> tempfile::TempDir {
+pub(crate) fn directory() -> tempfile::TempDir {
     let parent =
         std::env::var_os("FLUMEN_BENCH_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
     tempfile::tempdir_in(parent).expect("the directory for benches is writable")
 }
 
-pub fn options() -> ChannelOptions {
+pub(crate) fn options() -> ChannelOptions {
     ChannelOptions::new().ack_durability(AckDurability::Lazy(Duration::from_millis(100)))
 }
 
 /// A channel whose segments are recycled ones, as in steady state.
-pub fn channel(directory: &tempfile::TempDir, options: ChannelOptions) -> FileChannel {
+pub(crate) fn channel(directory: &tempfile::TempDir, options: ChannelOptions) -> FileChannel {
     let channel = FileChannel::open(directory.path().join("channel"), options).expect("opens");
     let body = Bytes::from(vec![7; BODY]);
     for _ in 0..(160 << 20) / (1000 * (BODY + 8)) {
@@ -35,7 +35,7 @@ pub fn channel(directory: &tempfile::TempDir, options: ChannelOptions) -> FileCh
     channel
 }
 
-pub fn put(channel: &FileChannel, body: &Bytes, count: usize) {
+pub(crate) fn put(channel: &FileChannel, body: &Bytes, count: usize) {
     let mut put = channel.begin_put();
     for _ in 0..count {
         put.put(Event::new(body.clone())).expect("there is room");
@@ -44,7 +44,7 @@ pub fn put(channel: &FileChannel, body: &Bytes, count: usize) {
 }
 
 /// Takes up to `count` events, and says how many there were.
-pub fn take(channel: &FileChannel, count: usize) -> usize {
+pub(crate) fn take(channel: &FileChannel, count: usize) -> usize {
     let mut take = channel.begin_take();
     while take.len() < count && take.take().expect("readable").is_some() {}
     let taken = take.len();
@@ -53,7 +53,7 @@ pub fn take(channel: &FileChannel, count: usize) -> usize {
 }
 
 /// The raw limit: a file whose blocks have all been written, written over from end to end.
-pub struct Raw {
+pub(crate) struct Raw {
     _directory: tempfile::TempDir,
     file: File,
     offset: u64,
@@ -62,7 +62,7 @@ pub struct Raw {
 impl Raw {
     const SIZE: u64 = 64 << 20;
 
-    pub fn new() -> Raw {
+    pub(crate) fn new() -> Raw {
         let directory = directory();
         let mut options = File::options();
         options.create(true).truncate(false).read(true).write(true);
@@ -72,7 +72,7 @@ impl Raw {
         Raw { _directory: directory, file, offset: 0 }
     }
 
-    pub fn write(&mut self, bytes: &[u8]) {
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
         if self.offset + bytes.len() as u64 > Raw::SIZE {
             self.offset = 0;
         }
@@ -80,7 +80,7 @@ impl Raw {
         self.offset += bytes.len() as u64;
     }
 
-    pub fn sync(&self) {
+    pub(crate) fn sync(&self) {
         self.file.sync_data().expect("works");
     }
 }
