@@ -114,6 +114,16 @@ fn the_log_says_which_component_speaks() {
 }
 
 #[test]
+fn a_pattern_that_matches_nothing_is_said() {
+    let place = Place::new("one\n", "logger");
+    let text = fs::read_to_string(place.file()).expect("it was written");
+    fs::write(place.file(), text.replace("app.log", "ap.log")).expect("room");
+    let output = agent(&place.file(), "a1").arg("--until-idle").output().expect("it ends");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(message.contains("logs matches ap.log.* yet"), "{message}");
+}
+
+#[test]
 fn every_mistake_is_named_and_nothing_is_started() {
     let place = Place::with_files("one\n");
     place.append(
@@ -179,7 +189,7 @@ fn signal(child: &Child, name: &str) {
 
 #[test]
 fn a_signal_ends_it_well() {
-    for name in ["TERM", "INT"] {
+    for name in ["TERM", "INT", "HUP"] {
         let place = Place::new("first line\n", "logger");
         let (mut child, _log) = running(&place);
         signal(&child, name);

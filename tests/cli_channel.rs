@@ -112,6 +112,32 @@ fn a_file_is_no_channel_and_stays_what_it_is() {
     assert_eq!(std::fs::read(&file).expect("it is there"), b"mine");
 }
 
+/// Started with `nohup`, it goes on when the terminal goes away.
+#[cfg(unix)]
+#[test]
+fn a_hang_up_that_is_ignored_stays_so() {
+    let (_place, queue) = place();
+    let line = "trap '' HUP; exec \"$0\" put \"$1\" --batch 1 --ack";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", line, env!("CARGO_BIN_EXE_flumen")]).arg(&queue);
+    let mut child = shell
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("there is a shell");
+    let mut stdin = child.stdin.take().expect("it was piped");
+    let mut acks = BufReader::new(child.stdout.take().expect("it was piped")).lines();
+    stdin.write_all(b"first\n").expect("it reads");
+    assert_eq!(acks.next().expect("an ack").expect("text"), "1");
+    let killed = Command::new("kill").args(["-HUP", &child.id().to_string()]).status();
+    assert!(killed.expect("there is a kill").success());
+    stdin.write_all(b"second\n").expect("it reads");
+    assert_eq!(acks.next().expect("an ack").expect("text"), "2");
+    drop(stdin);
+    assert!(child.wait().expect("it ends").success());
+}
+
 /// A limit on the size of files stands in for a small disk.
 #[test]
 fn a_segment_that_does_not_fit_is_smaller() {
@@ -394,6 +420,13 @@ fn the_demo_delivers_each_line_once() {
 #[cfg(unix)]
 #[test]
 fn a_signal_ends_put_with_what_has_come() {
+    for (name, number) in [("TERM", 15), ("HUP", 1)] {
+        ends_put_with_what_has_come(name, number);
+    }
+}
+
+#[cfg(unix)]
+fn ends_put_with_what_has_come(name: &str, number: i32) {
     let (_place, queue) = place();
     let mut command = command("put", &queue, &["--batch", "100", "--ack"]);
     let mut child = command.stdin(Stdio::piped()).spawn().expect("it can be started");
@@ -405,10 +438,10 @@ fn a_signal_ends_put_with_what_has_come() {
     let mut acks = BufReader::new(child.stdout.take().expect("it was piped")).lines();
     assert_eq!(acks.next().expect("an ack").expect("text"), "100");
     let pid = child.id().to_string();
-    let killed = Command::new("kill").args(["-TERM", &pid]).status();
+    let killed = Command::new("kill").args([&format!("-{name}"), &pid]).status();
     assert!(killed.expect("there is a kill").success());
     let status = child.wait().expect("it ends");
-    assert_eq!(status.code(), Some(128 + 15));
+    assert_eq!(status.code(), Some(128 + number));
     let rest: Vec<String> = acks.map_while(Result::ok).collect();
     assert!(said(&mut child).contains("durable events of this run: 1"));
     let taken = String::from_utf8(take(&queue, &[]).stdout).expect("text");

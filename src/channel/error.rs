@@ -252,7 +252,7 @@ impl fmt::Display for CommitError {
         match self {
             CommitError::NoSpace(_) => write!(
                 f,
-                "the disk has no room for another segment; nothing was written. \
+                "the disk has no room for another segment; nothing of this transaction was written. \
                  Free space or take events, then try again: what comes free first fills the reserve \
                  that lets takes go on while the disk is full"
             ),

@@ -22,7 +22,7 @@ Examples: measure the disk of a directory; keep the result; see what a change di
 /// Measure what a durable channel does on a disk, beside what the disk can
 ///
 /// Works in a new directory inside DIR and removes it at the end. The full form takes up to ten minutes and
-/// about 7 GiB, --quick a minute and 1.2 GiB. Each measure stands beside its limit, mostly \"raw\": the same
+/// about 7 GiB, --quick a minute and 1.2 GiB. Each measure stands beside its limit, mostly "raw": the same
 /// bytes written over blocks written before, and synced, in turn with the channel, round by round. The table
 /// has medians of the rounds, the ratio to the limit, and whether Flumen's target for it was met, which says
 /// as much about the machine as about Flumen.

@@ -19,7 +19,7 @@ use super::{args, out, signals};
 
 const EXAMPLE: &str = "\
 Example: keep what a program says, and see how much of it is safe by now
-  $ journalctl -f -o json | flumen put /var/spool/queue --batch 100 --ack --header host=web1";
+  $ journalctl -f -o json | flumen put /var/spool/queue --batch 1 --ack --header host=web1";
 
 /// Put the lines of stdin into a channel, as events
 ///
@@ -32,7 +32,8 @@ pub(crate) struct PutArgs {
     /// The channel's directory
     #[arg(value_name = "DIR")]
     directory: PathBuf,
-    /// Events to a transaction; fewer when the capacity is smaller or the events are very large
+    /// Events to a transaction; fewer when the capacity is smaller or the events are very large. Lines wait
+    /// until so many have come, or the input ends: for a source that is silent for long, use 1
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 1000,
         value_parser = clap::value_parser!(u64).range(1..=TRANSACTION_EVENTS_MAX as u64))]
     batch: u64,
@@ -46,7 +47,7 @@ pub(crate) struct PutArgs {
     /// (interval=MS), or at once (os). A crash of the program alone loses nothing in any case
     #[arg(long, value_name = "WHEN", default_value = "sync", value_parser = args::durability)]
     durability: Durability,
-    /// Size of a segment file, from 64K to 1G [default: 64M]
+    /// Size of a segment file, from 64K to 1G [default: 32M]
     #[arg(long, value_name = "SIZE", allow_negative_numbers = true,
         value_parser = args::segment_size)]
     segment_size: Option<u64>,

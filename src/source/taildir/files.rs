@@ -108,6 +108,19 @@ impl Files {
 
     /// Files an earlier run has read from and that match no longer: rotated while nobody looked.
     /// They are the oldest, so they are added first.
+    /// A pattern with a mistake in it looks like one whose files are still to come.
+    pub(super) fn say_unmatched(&self, groups: &[FileGroup]) {
+        for (index, group) in groups.iter().enumerate() {
+            if self.list.iter().all(|file| file.found.group != index) {
+                tracing::warn!(
+                    "no file in {} matches {} yet",
+                    group.directory().display(),
+                    group.pattern()
+                );
+            }
+        }
+    }
+
     fn find_remembered(&mut self, scan: &Scan, groups: &[FileGroup]) {
         let missing: Vec<Identity> = self
             .remembered

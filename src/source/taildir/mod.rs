@@ -136,6 +136,7 @@ impl Tail {
         if let Some((path, error)) = failed.into_iter().next() {
             return Err(SourceError::io("list", &path, error));
         }
+        self.files.say_unmatched(&self.options.groups);
         if !self.options.skip_to_end {
             return Ok(());
         }

@@ -33,6 +33,11 @@ impl FileGroup {
         self
     }
 
+    /// The regular expression, as it was given.
+    pub(super) fn pattern(&self) -> &str {
+        self.pattern.as_str().trim_start_matches("^(?:").trim_end_matches(")$")
+    }
+
     /// Where the files are.
     pub fn directory(&self) -> &Path {
         &self.directory
