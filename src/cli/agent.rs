@@ -22,8 +22,8 @@ Example: run the agent that a file describes under the name a1, until Ctrl-C
 /// Run an agent from a Flume properties file
 ///
 /// SIGTERM, SIGINT and SIGHUP stop the sources, let the sinks finish what is in hand, close the channels
-/// and end the agent with 0. A second signal ends it at once with 128 + its number, which loses nothing either:
-/// what is in a file channel stays there, and the next start goes on from it.
+/// and end the agent with 0. A second signal ends it at once with 128 + its number, which loses nothing
+/// either: what is in a file channel stays there, and the next start goes on from it.
 ///
 /// Every mistake in the file is reported, with line and column and what would be right; then nothing is
 /// started.
