@@ -274,3 +274,23 @@ fn every_mistake_is_shown_at_once_with_line_column_caret_and_cure() {
     let expected = include_str!("data/wrong.conf.txt");
     assert_eq!(error.trim_end(), expected.trim_end(), "\n{error}");
 }
+
+/// Every key that the agent knows is in `docs/CONFIGURATION.md`.
+#[test]
+#[allow(clippy::disallowed_methods, reason = "compares a document with the sources")]
+fn every_key_is_documented() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |file: &str| std::fs::read_to_string(root.join(file)).expect("part of the tree");
+    let document = read("docs/CONFIGURATION.md");
+    let mut keys = 0;
+    for file in ["channels", "sources", "sinks"] {
+        let source = read(&format!("src/agent/config/{file}.rs"));
+        for rest in source.split("Key(").skip(1) {
+            let Some(key) = rest.trim_start().strip_prefix('"') else { continue };
+            let key = key.split('"').next().expect("it ends");
+            assert!(document.contains(&format!("`{key}`")), "{key} of {file} is not documented");
+            keys += 1;
+        }
+    }
+    assert!(keys > 50, "{keys}");
+}
