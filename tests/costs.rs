@@ -258,6 +258,25 @@ fn a_durable_ack_is_one_write_and_one_sync() {
     assert_eq!(found, Costs { calls: 2, writes: 1, bytes: 40 + 16 + 16, reads: 0, syncs: 1 });
 }
 
+/// A roll in steady state: the state and the header of the next segment, both slots, and three names.
+#[test]
+fn a_roll_costs_the_same_each_time() {
+    // A lazy ack that waits for the put could be a group of its own.
+    let options = options().segment_size(1 << 20).ack_durability(AckDurability::Sync);
+    let (channel, counts) = channel(options);
+    let mut rolls = 0;
+    for _ in 0..100 {
+        let found = cost(&counts, || put(&channel, 100));
+        take(&channel, 100);
+        if found.calls > 2 {
+            rolls += 1;
+            let roll = (found.calls - 2, found.writes - 1, found.reads, found.syncs - 1);
+            assert_eq!(roll, (18, 4, 1, 6));
+        }
+    }
+    assert!(rolls >= 4, "{rolls}");
+}
+
 /// What rolls, checkpoints and recycling add, over many segments: S9 asks for 1.10 with the file system's own.
 #[test]
 fn segments_cost_little_beside_their_commits() {

@@ -205,3 +205,13 @@ pub(super) struct NewSegment<'a> {
     pub(super) claim: Claim,
     pub(super) moved: Option<Moving<'a>>,
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn i8_a_reserve_file_holds_a_state_that_has_grown_and_the_largest_ack() {
+        assert_eq!(reserve_size(1000, 50), PAGE + 8000 + 50);
+    }
+}
