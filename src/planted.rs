@@ -29,7 +29,7 @@ compile_error!("planted bugs are for tests: `--cfg planted` needs a build with d
 
 /// All bugs, and what each of them does.
 #[cfg(planted)]
-pub(crate) const BUGS: [(&str, &str); 51] = [
+pub(crate) const BUGS: [(&str, &str); 52] = [
     ("NoDataSync", "a group counts without a sync"),
     ("AckBeforeSync", "committers are woken when their group is written"),
     ("AckOneGroupEarly", "a group's sync acknowledges the group written after it"),
