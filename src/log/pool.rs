@@ -100,7 +100,7 @@ impl Pool {
 
     /// `None` for one that is a segment as well.
     fn adopt_one(&mut self, kind: Kept, name: &str) -> Result<Option<KeptFile>, StorageError> {
-        if !self.is_only(name, kind.number_in(name)) && !planted!(SecondNameUsed) {
+        if !self.is_only(name, kind.number_in(name)) {
             mark!(P25);
             return Ok(None);
         }
@@ -119,7 +119,8 @@ impl Pool {
         let Ok(page) = read_page(&self.directory, name) else {
             return false;
         };
-        SegmentHeader::decode(&page).map_or(true, |header| header.number <= number)
+        let is_first = |header: SegmentHeader| header.number <= number;
+        planted!(SecondNameUsed) || SegmentHeader::decode(&page).map_or(true, is_first)
     }
 
     /// Whether the reserve is complete. While it is not, puts are refused: what is left is for acks.
