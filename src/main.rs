@@ -3,6 +3,7 @@
 
 mod bench;
 mod cli;
+mod random;
 
 use std::process::ExitCode;
 

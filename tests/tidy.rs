@@ -42,7 +42,8 @@ const LAYERS: [(&str, &[&str]); 9] = [
 /// Layers without anything below them.
 const BOTTOM: [&str; 1] = ["storage"];
 /// What anybody may use, and what uses nothing but its like.
-const LEAVES: [&str; 7] = ["bytes", "event", "sync", "shutdown", "back_off", "planted", "marks"];
+const LEAVES: [&str; 8] =
+    ["bytes", "event", "sync", "shutdown", "back_off", "random", "planted", "marks"];
 /// Doors for fuzzers to the decoders of three layers.
 const DOORS: [&str; 1] = ["fuzzing"];
 

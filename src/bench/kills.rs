@@ -12,10 +12,10 @@ use super::child::Running;
 use super::error::BenchError;
 use super::form::{BODY, Form};
 use super::ledger::Ledger;
-use super::random::Random;
 use super::row::{Row, Unit};
 use super::schedule::Bench;
 use super::work::{Outcome, Work};
+use crate::random::Random;
 
 const NAME: &str = "killed";
 const PRODUCERS: u64 = 2;
@@ -24,13 +24,13 @@ const BATCH: u64 = 50;
 
 /// The rounds of SIGKILL, and the account of them.
 pub(crate) fn rounds(bench: &mut Bench<'_>) -> Result<(), BenchError> {
-    let (form, mut random) = (bench.form, Random::any());
+    let (form, mut random) = (bench.form, Random::new(Random::any_seed()));
     let mut ledger = Ledger::default();
     let [least, most] = form.life();
     for life in 0..form.kills() as u64 {
         let work = Work::Live { name: NAME.into(), life, last: false };
         let child = Running::start(&work, bench.place, form)?;
-        let agony = random.next() % (most - least).as_micros().max(1) as u64;
+        let agony = random.below((most - least).as_micros() as u64);
         if bench.shutdown.sleep(least + Duration::from_micros(agony)) {
             return Err(BenchError::Interrupted);
         }
@@ -108,7 +108,7 @@ fn produce(
     let mut next: u64 = 0;
     loop {
         let mut put = channel.begin_put();
-        for _ in 0..1 + random.next() % BATCH {
+        for _ in 0..1 + random.below(BATCH) {
             let mut body = Vec::with_capacity(BODY);
             body.extend(producer.to_le_bytes());
             body.extend(next.to_le_bytes());

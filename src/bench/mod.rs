@@ -23,7 +23,6 @@ mod pipeline;
 mod place;
 mod plot;
 mod queue;
-mod random;
 mod raw;
 mod report;
 mod row;

@@ -8,8 +8,8 @@ use flumen::{AckDurability, Bytes, Channel, ChannelOptions, Event, FileChannel};
 
 use super::error::BenchError;
 use super::form::{BODY, Form};
-use super::random::Random;
 use super::stats::Times;
+use crate::random::Random;
 
 /// The window of lazy acks.
 const WINDOW: Duration = Duration::from_millis(100);

@@ -7,9 +7,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::form::Form;
-use super::random::Random;
 use super::row::{Row, Unit};
 use super::stats::Times;
+use crate::random::Random;
 
 /// A file that is written round and round.
 pub(crate) struct Raw {

@@ -13,8 +13,8 @@ use flumen::{Bytes, Channel, Durability, Event, FileChannel, tools};
 use super::error::BenchError;
 use super::form::{BODY, Form};
 use super::queue::lazy;
-use super::random::Random;
 use super::work::Outcome;
+use crate::random::Random;
 
 const BATCH: u64 = 1000;
 /// How often the events go round before a channel is killed.

@@ -4,7 +4,6 @@
 mod child;
 mod compare;
 mod place;
-mod random;
 mod sample;
 mod storm;
 mod writer;
@@ -20,9 +19,9 @@ use super::exit::{Exit, Failure};
 use super::progress::Progress;
 use super::report::Report;
 use super::{out, report, signals};
+use crate::random::Random;
 use compare::Tally;
 use place::Place;
-use random::Random;
 use sample::Sample;
 use storm::{Plan, Storm, Weather};
 use writer::Writer;

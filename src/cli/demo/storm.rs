@@ -10,11 +10,11 @@ use flumen::Shutdown;
 
 use super::child::{self, Agent};
 use super::place::Place;
-use super::random::Random;
 use super::writer::Writer;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::progress::Progress;
 use crate::cli::report;
+use crate::random::Random;
 
 /// How often the demo looks at its agent, and writes.
 const TICK: Duration = Duration::from_millis(2);

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::random::Random;
 use super::sample::Sample;
+use crate::random::Random;
 
 /// Name of the file that is written at present; older ones are `access.log.1` (the youngest) and so on.
 pub(crate) const LOG_NAME: &str = "access.log";

@@ -1,4 +1,5 @@
-//! Numbers that look random and follow from a seed (splitmix64), so that a run can be repeated.
+//! Numbers that look random (splitmix64), the same from the same seed: bodies that a disk cannot compress, and
+//! moments of death.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -17,7 +18,7 @@ impl Random {
     }
 
     /// The next 64 bits.
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -29,5 +30,11 @@ impl Random {
     /// for picking moments.)
     pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.next() % end.max(1)
+    }
+
+    /// So many bytes.
+    pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
+        let words = std::iter::repeat_with(|| self.next().to_le_bytes());
+        words.take(count.div_ceil(8)).flatten().take(count).collect()
     }
 }
