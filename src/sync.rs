@@ -8,19 +8,6 @@ mod imp {
 
     pub(crate) use super::model::Condvar;
 
-    /// Loom has no clock: its model explores the waits that are ended by a notification.
-    pub(crate) fn wait_timeout_while<'a, T>(
-        condvar: &Condvar,
-        mut guard: MutexGuard<'a, T>,
-        timeout: std::time::Duration,
-        mut condition: impl FnMut(&mut T) -> bool,
-    ) -> MutexGuard<'a, T> {
-        while !timeout.is_zero() && condition(&mut guard) {
-            guard = super::wait(condvar, guard);
-        }
-        guard
-    }
-
     /// Lets the others go on.
     pub(crate) fn sleep(_: std::time::Duration) {
         loom::thread::yield_now();
@@ -31,19 +18,6 @@ mod imp {
 mod imp {
     pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU64};
     pub(crate) use shuttle::sync::{Condvar, Mutex, MutexGuard};
-
-    /// As for loom: only the waits that are ended by a notification.
-    pub(crate) fn wait_timeout_while<'a, T>(
-        condvar: &Condvar,
-        mut guard: MutexGuard<'a, T>,
-        timeout: std::time::Duration,
-        mut condition: impl FnMut(&mut T) -> bool,
-    ) -> MutexGuard<'a, T> {
-        while !timeout.is_zero() && condition(&mut guard) {
-            guard = super::wait(condvar, guard);
-        }
-        guard
-    }
 
     /// Lets the others go on.
     pub(crate) fn sleep(_: std::time::Duration) {
@@ -84,9 +58,9 @@ mod imp {
 
 use std::sync::PoisonError;
 
-pub(crate) use imp::{
-    AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard, sleep, wait_timeout_while,
-};
+#[cfg(not(all(test, any(loom, shuttle))))]
+pub(crate) use imp::wait_timeout_while;
+pub(crate) use imp::{AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard, sleep};
 
 /// Locks `mutex`. A thread that panicked while it held the lock does not take the others down with
 /// it: every structure behind these locks is whole between any two statements that could panic, or,
@@ -98,6 +72,20 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Waits on `condvar`; see [`lock`] for why poison is ignored.
 pub(crate) fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
     condvar.wait(guard).unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The models have no clock: they explore the waits that are ended by a notification.
+#[cfg(all(test, any(loom, shuttle)))]
+pub(crate) fn wait_timeout_while<'a, T>(
+    condvar: &Condvar,
+    mut guard: MutexGuard<'a, T>,
+    timeout: std::time::Duration,
+    mut condition: impl FnMut(&mut T) -> bool,
+) -> MutexGuard<'a, T> {
+    while !timeout.is_zero() && condition(&mut guard) {
+        guard = wait(condvar, guard);
+    }
+    guard
 }
 
 /// The lock of the simulated disk, and the place before each of its calls where other threads may come in:
