@@ -5,13 +5,16 @@
 #![allow(clippy::disallowed_methods, reason = "a bench works on files and with the clock")]
 #![allow(clippy::print_stdout, reason = "its results go to stdout")]
 
-use std::path::{Path, PathBuf};
+mod support;
+
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use flumen::{Bytes, Channel, ChannelOptions, Durability, Event, FileChannel};
+use flumen::{Bytes, Channel, ChannelOptions, Durability, FileChannel};
 
-const BODY: usize = 512;
+use support::{BODY, put};
+
 const ROUNDS: usize = 5;
 
 fn main() {
@@ -30,11 +33,7 @@ fn fill(directory: &Path, megabytes: i64) {
     let body = Bytes::from(vec![7; BODY]);
     let events = megabytes.unsigned_abs() as usize * (1 << 20) / (BODY + 8);
     for batch in 0..events.div_ceil(1000) {
-        let mut put = channel.begin_put();
-        for _ in 0..1000.min(events - batch * 1000) {
-            put.put(Event::new(body.clone())).expect("there is room");
-        }
-        put.commit().expect("works");
+        put(&channel, &body, 1000.min(events - batch * 1000));
     }
     channel.sync().expect("works");
     if megabytes < 0 {
@@ -98,9 +97,7 @@ fn report() {
 }
 
 fn measure(megabytes: i64, clean: bool) -> Vec<u64> {
-    let parent =
-        std::env::var_os("FLUMEN_BENCH_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
-    let directory = tempfile::tempdir_in(parent).expect("writable");
+    let directory = support::directory();
     let path = directory.path().join("channel");
     let path = path.to_str().expect("the path is text");
     run(&["fill", path, &(if clean { -megabytes } else { megabytes }).to_string()]);

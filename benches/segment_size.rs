@@ -4,30 +4,16 @@
 #![allow(clippy::disallowed_methods, reason = "a bench works on files and with the clock")]
 #![allow(clippy::print_stdout, reason = "its results go to stdout")]
 
-use std::path::PathBuf;
+mod support;
+
 use std::time::{Duration, Instant};
 
-use flumen::{AckDurability, Bytes, Channel, ChannelOptions, Event, FileChannel};
+use flumen::{Bytes, FileChannel};
 
-const BODY: usize = 512;
+use support::{BODY, directory, options, put, take};
+
 const ROUNDS: usize = 3;
 const TIME: Duration = Duration::from_millis(1500);
-
-fn put(channel: &FileChannel, body: &Bytes, count: usize) {
-    let mut put = channel.begin_put();
-    for _ in 0..count {
-        put.put(Event::new(body.clone())).expect("there is room");
-    }
-    put.commit().expect("works");
-}
-
-fn take(channel: &FileChannel, count: usize) {
-    let mut take = channel.begin_take();
-    for _ in 0..count {
-        take.take().expect("readable").expect("there are events");
-    }
-    take.commit().expect("works");
-}
 
 /// Events per second and the worst commit, with so many events to a commit.
 fn measure(channel: &FileChannel, body: &Bytes, count: usize) -> (f64, Duration) {
@@ -37,7 +23,7 @@ fn measure(channel: &FileChannel, body: &Bytes, count: usize) -> (f64, Duration)
         let commit = Instant::now();
         put(channel, body, count);
         worst = worst.max(commit.elapsed());
-        take(channel, count);
+        assert_eq!(take(channel, count), count);
         events += count;
     }
     (events as f64 / begin.elapsed().as_secs_f64(), worst)
@@ -49,12 +35,8 @@ fn main() {
         "segment   events/s at 1, 100, 1000 a commit   worst commit   opening   replayed (bytes)"
     );
     for mebibytes in [4_u64, 16, 32, 64, 128].repeat(ROUNDS) {
-        let parent =
-            std::env::var_os("FLUMEN_BENCH_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
-        let directory = tempfile::tempdir_in(parent).expect("writable");
-        let options = ChannelOptions::new()
-            .segment_size(mebibytes << 20)
-            .ack_durability(AckDurability::Lazy(Duration::from_millis(100)));
+        let directory = directory();
+        let options = options().segment_size(mebibytes << 20);
         let channel = FileChannel::open(directory.path(), options.clone()).expect("opens");
         // Three times round, so that segments are recycled ones.
         for _ in 0..(3 * mebibytes as usize) * (1 << 20) / (1000 * (BODY + 8)) {

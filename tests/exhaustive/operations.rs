@@ -1,9 +1,9 @@
 //! The operations of a history, the beginnings, and the model: a list of bodies.
 
-use std::time::Duration;
-
 use flumen::storage::sim::{Crash, SimDisk};
 use flumen::{Channel, ChannelOptions, Event, FileChannel};
+
+use crate::support::history;
 
 /// One step of a history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,12 +59,7 @@ pub(crate) struct Beginning {
 }
 
 pub(crate) fn options() -> ChannelOptions {
-    ChannelOptions::new()
-        .segment_size(64 << 10)
-        .transaction_events(64)
-        .put_wait(Duration::ZERO)
-        .memory_tail(0)
-        .background(false)
+    history::options().memory_tail(0)
 }
 
 pub(crate) fn open(disk: &SimDisk) -> Result<FileChannel, flumen::OpenError> {

@@ -37,11 +37,16 @@ pub(crate) trait Peer: Send + Sync {
     /// Puts all of the batch with one commit.
     fn put(&self, producer: usize, batch: &Batch) -> Result<()>;
 
-    /// Shows up to `most` of the oldest bodies and acks them with one commit. There is one consumer.
-    fn take(&self, most: usize, ack: Ack, see: &mut dyn FnMut(&[u8])) -> Result<usize>;
+    /// Shows up to `most` of the oldest bodies and acks them with one commit. There is one consumer. Not asked
+    /// of who lacks [`Need::Takes`].
+    fn take(&self, _most: usize, _ack: Ack, _see: &mut dyn FnMut(&[u8])) -> Result<usize> {
+        Err("it has no reader".into())
+    }
 
-    /// Makes all that was put durable.
-    fn sync(&self) -> Result<()>;
+    /// Makes all that was put durable; nothing to do where every put is.
+    fn sync(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// The clean way to end.
     fn close(self: Box<Self>) -> Result<()>;

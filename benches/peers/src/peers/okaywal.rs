@@ -6,7 +6,7 @@ use std::path::Path;
 use okaywal::{Configuration, Entry, EntryId, LogManager, SegmentReader, WriteAheadLog};
 
 use crate::body::Batch;
-use crate::peer::{Ack, Contestant, Need, Peer, Result, Setup};
+use crate::peer::{Contestant, Need, Peer, Result, Setup};
 
 const NO_READER: &str = "a log that hands its segments to a callback; no consumer";
 
@@ -61,14 +61,6 @@ impl Peer for OkayWal {
             entry.write_chunk(body)?;
         }
         entry.commit()?;
-        Ok(())
-    }
-
-    fn take(&self, _most: usize, _ack: Ack, _see: &mut dyn FnMut(&[u8])) -> Result<usize> {
-        Err(NO_READER.into())
-    }
-
-    fn sync(&self) -> Result<()> {
         Ok(())
     }
 

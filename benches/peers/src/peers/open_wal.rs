@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use open_wal::{Wal, WalConfig};
 
 use crate::body::Batch;
-use crate::peer::{Ack, Contestant, Need, Peer, Result, Setup};
+use crate::peer::{Contestant, Need, Peer, Result, Setup};
 
 const NO_READER: &str = "reads only from its oldest segment on";
 
@@ -38,14 +38,6 @@ impl Peer for OpenWal {
             wal.append(body)?;
         }
         wal.commit()?;
-        Ok(())
-    }
-
-    fn take(&self, _most: usize, _ack: Ack, _see: &mut dyn FnMut(&[u8])) -> Result<usize> {
-        Err(NO_READER.into())
-    }
-
-    fn sync(&self) -> Result<()> {
         Ok(())
     }
 

@@ -63,10 +63,6 @@ impl Peer for Queue {
         Ok(count)
     }
 
-    fn sync(&self) -> Result<()> {
-        Ok(())
-    }
-
     fn close(self: Box<Self>) -> Result<()> {
         self.producer.close();
         Ok(())

@@ -67,10 +67,6 @@ impl Peer for Yaque {
         Ok(count)
     }
 
-    fn sync(&self) -> Result<()> {
-        Ok(())
-    }
-
     fn close(self: Box<Self>) -> Result<()> {
         self.receiver.lock().expect("no panics").save()?;
         Ok(())
