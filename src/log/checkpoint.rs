@@ -145,6 +145,14 @@ impl Checkpoint {
         out
     }
 
+    /// How many bytes a slot takes that begins so, if that is true.
+    pub(crate) fn stated_size(bytes: &[u8]) -> u64 {
+        match bytes.get(96..100) {
+            Some(_) => HEADER_SIZE as u64 + u64::from(u32_at(bytes, 96)),
+            None => 0,
+        }
+    }
+
     /// Whether a slot that does not decode can be a write that was cut off while the channel was open: its
     /// header is intact and says so, and its state is not.
     pub(crate) fn is_torn(bytes: &[u8]) -> bool {

@@ -124,6 +124,15 @@ impl Directory {
         }
     }
 
+    /// The length of a file, without opening it; `None` when it is not there.
+    pub(crate) fn size_if_there(&self, name: &str) -> Result<Option<u64>, StorageError> {
+        match self.storage.size_of(name) {
+            Ok(size) => Ok(Some(size)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.error(name, "read the size of", error)),
+        }
+    }
+
     pub(crate) fn rename(&self, from: &str, to: &str) -> Result<(), StorageError> {
         self.storage.rename(from, to).map_err(|error| self.error(from, "rename", error))
     }

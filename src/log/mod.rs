@@ -46,7 +46,7 @@ pub(crate) mod raw {
     pub(crate) use super::record::{ALIGNMENT, Seed};
     pub(crate) use super::scan::{Found, Origin, ScanError, Scanner};
     pub(crate) use super::segment::{HeaderFlaw, PAGE, SegmentHeader, VERSION, segment_name};
-    pub(crate) use super::start::{Slot, hex, read_page, read_slot, read_whole};
+    pub(crate) use super::start::{Slot, hex, read_page, read_slot, read_slot_bytes};
     pub(crate) use super::survey::Survey;
 }
 

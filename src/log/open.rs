@@ -11,7 +11,7 @@
 
 use std::cell::RefCell;
 
-use super::begin::{Claim, NewSegment, reserve_size};
+use super::begin::{Claim, NewSegment, open_lanes, reserve_size};
 use super::checkpoint::{Checkpoint, SLOTS, Sealed, State};
 use super::directory::Directory;
 use super::error::LogError;
@@ -285,9 +285,7 @@ fn adopt_files(
             .sealed
             .binary_search_by_key(number, |sealed| sealed.number)
             .is_ok();
-        let file = directory.open(name, Access::Read)?;
-        pool.count(directory.size(&*file, name)?);
-        drop(file);
+        pool.count(directory.size_if_there(name)?.unwrap_or(0));
         if !listed && tail != Some(*number) {
             mark!(P7);
             pool.recycle(*number)?;
@@ -329,10 +327,7 @@ fn unborn_writer(survey: &Survey) -> Writer {
 
 fn writer_at(directory: &Directory, tail: &Tail, view: &View<'_>) -> Result<Writer, StorageError> {
     let name = segment_name(tail.header.number);
-    let mut lanes = Vec::new();
-    for _ in 0..super::group_commit::LANES {
-        lanes.push(directory.open(&name, Access::ReadWrite)?);
-    }
+    let lanes = open_lanes(directory, &name, Vec::new())?;
     Ok(Writer {
         header: tail.header.clone(),
         seed: tail.header.seed(),

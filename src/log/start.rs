@@ -79,7 +79,7 @@ pub(crate) fn read_slot(directory: &Directory, name: &str) -> Result<Slot, LogEr
     let Some(file) = directory.open_if_there(name, Access::Read)? else {
         return Ok(Slot::Absent);
     };
-    let bytes = read_whole(directory, &*file, name)?;
+    let bytes = read_slot_bytes(directory, &*file, name)?;
     match Checkpoint::decode(&bytes) {
         Ok(checkpoint) => Ok(Slot::Valid(checkpoint)),
         Err(HeaderFlaw::Invalid(flaw)) => Ok(Slot::Invalid(flaw)),
@@ -89,24 +89,32 @@ pub(crate) fn read_slot(directory: &Directory, name: &str) -> Result<Slot, LogEr
     }
 }
 
-/// A slot's file is as large as the state once was, twice over; its size comes from the file system.
-pub(crate) fn read_whole(
+/// What a slot holds: its first page, and as much more as that page says, which is not proven yet. The file
+/// is larger, for states to come; nothing is allocated that it does not have.
+pub(crate) fn read_slot_bytes(
     directory: &Directory,
     file: &dyn File,
     name: &str,
 ) -> Result<Vec<u8>, LogError> {
     let size = directory.size(file, name)?;
     let mut bytes = Vec::new();
-    let too_large = || {
-        let kind = std::io::ErrorKind::OutOfMemory;
-        LogError::Storage(directory.error(name, "hold in memory", kind.into()))
-    };
-    let size = usize::try_from(size).map_err(|_| too_large())?;
-    bytes.try_reserve_exact(size).map_err(|_| too_large())?;
-    bytes.resize(size, 0);
-    let count =
-        read_full_at(file, &mut bytes, 0).map_err(|error| directory.error(name, "read", error))?;
-    bytes.truncate(count);
+    let ends: [fn(&[u8]) -> u64; 2] = [|_| PAGE, Checkpoint::stated_size];
+    for end in ends {
+        let (begin, end) = (bytes.len(), end(&bytes).min(size));
+        let too_large = || {
+            let kind = std::io::ErrorKind::OutOfMemory;
+            LogError::Storage(directory.error(name, "hold in memory", kind.into()))
+        };
+        let end = usize::try_from(end).map_err(|_| too_large())?;
+        if end <= begin {
+            break;
+        }
+        bytes.try_reserve_exact(end - begin).map_err(|_| too_large())?;
+        bytes.resize(end, 0);
+        let count = read_full_at(file, &mut bytes[begin..], begin as u64)
+            .map_err(|error| directory.error(name, "read", error))?;
+        bytes.truncate(begin + count);
+    }
     Ok(bytes)
 }
 

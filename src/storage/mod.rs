@@ -38,6 +38,9 @@ pub trait Storage: Send + Sync {
     /// write-back error is reported to each. Fails for anything but a plain file (a FIFO, a link).
     fn open(&self, name: &str, access: Access) -> io::Result<Arc<dyn File>>;
 
+    /// The length in bytes of a plain file, without opening it. Fails for anything but a plain file.
+    fn size_of(&self, name: &str) -> io::Result<u64>;
+
     /// Renames a file, replacing `to` when it exists. Durable after [`Storage::sync_directory`].
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
 

@@ -127,6 +127,12 @@ impl Storage for OsStorage {
         Ok(Arc::new(self.file(file)))
     }
 
+    fn size_of(&self, name: &str) -> io::Result<u64> {
+        let found = fs::symlink_metadata(self.path_of(name)?)?;
+        check_plain(&found)?;
+        Ok(found.len())
+    }
+
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         fs::rename(self.path_of(from)?, self.path_of(to)?)
     }

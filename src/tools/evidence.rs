@@ -9,7 +9,7 @@ use crate::channel::OpenError;
 use crate::channel::parts::{Queue, open_error};
 use crate::log::raw::{
     ALIGNMENT, Checkpoint, HeaderFlaw, Listing, Origin, PAGE, SLOTS, Scanner, Sealed, Seed,
-    SegmentHeader, State, VERSION, hex, read_page, read_whole,
+    SegmentHeader, State, VERSION, hex, read_page, read_slot_bytes,
 };
 use crate::log::{Damage, Directory, Flaw, Kind, LogError, Lsn};
 use crate::storage::{Access, StorageError};
@@ -314,7 +314,7 @@ fn read_slot(directory: &Directory, name: &str) -> Result<SlotFound, LogError> {
     let Some(file) = directory.open_if_there(name, Access::Read)? else {
         return Ok(SlotFound::Absent);
     };
-    let bytes = read_whole(directory, &*file, name)?;
+    let bytes = read_slot_bytes(directory, &*file, name)?;
     let flaw = match Checkpoint::decode(&bytes) {
         Ok(checkpoint) => return Ok(SlotFound::Valid(checkpoint)),
         Err(HeaderFlaw::Invalid(flaw)) => flaw,

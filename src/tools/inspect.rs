@@ -14,7 +14,7 @@ use crate::log::raw::{
     Checkpoint, PAGE, SLOTS, Sealed, Slot, Survey, hex, read_slot, segment_name,
 };
 use crate::log::{Directory, End, LOCK, LogError, survey};
-use crate::storage::{Access, Storage, StorageError};
+use crate::storage::{Storage, StorageError};
 
 /// How often a survey is tried while an owner changes files under it, and how far apart.
 const TRIES: u32 = 12;
@@ -176,9 +176,7 @@ fn disk_bytes(directory: &Directory) -> Result<u64, StorageError> {
     let names = kept.map(String::as_str).chain(SLOTS).chain([LOCK]);
     let mut sum = 0;
     for name in names {
-        if let Some(file) = directory.open_if_there(name, Access::Read)? {
-            sum += directory.size(&*file, name)?;
-        }
+        sum += directory.size_if_there(name)?.unwrap_or(0);
     }
     Ok(sum)
 }

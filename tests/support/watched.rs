@@ -135,6 +135,10 @@ impl Storage for Watched {
         Ok(self.wrap(name, self.storage.open(name, access)?))
     }
 
+    fn size_of(&self, name: &str) -> io::Result<u64> {
+        self.storage.size_of(name)
+    }
+
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.storage.rename(from, to)
     }

@@ -67,6 +67,11 @@ impl Storage for Steps {
         Ok(Arc::new(StepFile { file: self.storage.open(name, access)?, step }))
     }
 
+    fn size_of(&self, name: &str) -> io::Result<u64> {
+        take(&self.of(name));
+        self.storage.size_of(name)
+    }
+
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         take(&self.names);
         take(&self.of(to));

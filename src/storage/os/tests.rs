@@ -50,6 +50,10 @@ fn names_are_listed_renamed_and_removed() {
     let mut names = storage.list().expect("list");
     names.sort();
     assert_eq!(names, ["a", "b"], "plain files only");
+    assert_eq!(storage.size_of("b").expect("size_of"), 7);
+    assert_eq!(kind(storage.size_of("link")), Some(ErrorKind::InvalidInput));
+    assert_eq!(kind(storage.size_of("sub")), Some(ErrorKind::InvalidInput));
+    assert_eq!(kind(storage.size_of("c")), Some(ErrorKind::NotFound));
 
     storage.rename("b", "a").expect("rename replaces");
     storage.sync_directory().expect("sync_directory");

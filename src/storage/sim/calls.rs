@@ -36,6 +36,10 @@ impl State {
         self.open_inode(inode)
     }
 
+    pub(super) fn size_of(&self, name: &str) -> io::Result<u64> {
+        Ok(self.inodes[&self.named(name)?].cache.size())
+    }
+
     pub(super) fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
         let inode = self.named(from)?;
         if from == to {

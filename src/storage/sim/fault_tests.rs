@@ -138,10 +138,11 @@ fn an_error_strikes_the_nth_call_of_its_kind_once_or_for_good() {
 #[test]
 fn every_kind_of_call_can_fail_before_or_after_its_work() {
     type Fails<'a> = &'a dyn Fn(&dyn Storage, &dyn File) -> bool;
-    let calls: [(CallKind, Fails<'_>); 17] = [
+    let calls: [(CallKind, Fails<'_>); 18] = [
         (CallKind::List, &|storage, _| storage.list().is_err()),
         (CallKind::Create, &|storage, _| storage.create("b").is_err()),
         (CallKind::Open, &|storage, _| storage.open("a", Access::Read).is_err()),
+        (CallKind::Size, &|storage, _| storage.size_of("a").is_err()),
         (CallKind::Rename, &|storage, _| storage.rename("a", "b").is_err()),
         (CallKind::Remove, &|storage, _| storage.remove("a").is_err()),
         (CallKind::SyncDirectory, &|storage, _| storage.sync_directory().is_err()),

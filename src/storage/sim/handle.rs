@@ -59,6 +59,10 @@ impl Storage for SimStorage {
         Ok(self.file(name, handle, access))
     }
 
+    fn size_of(&self, name: &str) -> io::Result<u64> {
+        self.disk.call(CallKind::Size, name, 1, |state, _| state.size_of(name))
+    }
+
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let detail = fingerprint(to.as_bytes());
         self.disk.call(CallKind::Rename, from, detail, |state, _| {
