@@ -29,7 +29,7 @@ compile_error!("planted bugs are for tests: `--cfg planted` needs a build with d
 
 /// All bugs, and what each of them does.
 #[cfg(planted)]
-pub(crate) const BUGS: [(&str, &str); 52] = [
+pub(crate) const BUGS: [(&str, &str); 53] = [
     ("NoDataSync", "a group counts without a sync"),
     ("AckBeforeSync", "committers are woken when their group is written"),
     ("AckOneGroupEarly", "a group's sync acknowledges the group written after it"),
@@ -57,6 +57,7 @@ pub(crate) const BUGS: [(&str, &str); 52] = [
     ("CheckpointBeforeLogSync", "a checkpoint states what is not synced"),
     ("SlotChecksumSkipped", "a torn slot is believed"),
     ("GenerationReused", "two checkpoints have one generation"),
+    ("SyncBehindSkipped", "the sync beside unsynced commits is left out, and counts"),
     ("NobodyCalled", "who leaves the lead calls nobody to take it"),
     ("RecycleBeforeCheckpoint", "a segment is recycled before the checkpoint that lets go of it"),
     ("RecycleOneTooMany", "a segment whose last event is wanted is recycled"),

@@ -1,6 +1,9 @@
 //! Faults that reviews and reports have found, each kept as a test.
 
 mod support;
+#[path = "support/watched.rs"]
+#[allow(unreachable_pub, dead_code, reason = "a module of tests, of which this uses a part")]
+mod watched;
 
 use std::time::Duration;
 
@@ -10,6 +13,7 @@ use flumen::{
     FileChannel, OpenError, PutError, tools,
 };
 use support::history::{drain, open, options};
+use watched::watched;
 
 fn put(channel: &FileChannel, body: &str) -> Result<(), CommitError> {
     let mut put = channel.begin_put();
@@ -255,6 +259,49 @@ fn i11_a_directory_has_one_owner() {
     first.close().expect("closes");
     drop(first);
     drop(FileChannel::open(&path, ChannelOptions::new()).expect("is free again"));
+}
+
+/// What commits leave to the system is synced beside them once it is much. The checkpoint that follows relies
+/// on that, and a loss of power after it finds everything.
+#[test]
+fn i1_a_sync_beside_the_commits_covers_what_it_says() {
+    let disk = SimDisk::new(1);
+    let options = options().durability(Durability::Os);
+    let channel = FileChannel::open_on(disk.storage(), options).expect("opens");
+    let bodies = ["a", "b", "c"].map(|letter| letter.repeat(4_000));
+    bodies.iter().for_each(|body| put(&channel, body).expect("works"));
+    let syncs = channel.stats().syncs;
+    channel.maintain().expect("works");
+    assert_eq!(channel.stats().syncs, syncs + 2, "one beside, one for the witness");
+    let found = drain(&open(&disk.crash(&Crash::LoseAll)).expect("opens")).expect("readable");
+    assert_eq!(found, bodies);
+}
+
+/// A segment stands for all before it, so what commits left unsynced is synced first.
+#[test]
+fn i1_a_segment_begins_behind_what_is_synced() {
+    let disk = SimDisk::new(1);
+    let options = options().durability(Durability::Os);
+    let channel = FileChannel::open_on(disk.storage(), options).expect("opens");
+    let bodies = ["a", "b", "c"].map(|letter| letter.repeat(25 << 10));
+    bodies.iter().for_each(|body| put(&channel, body).expect("works"));
+    assert_eq!(channel.stats().segments, 2);
+    let found = drain(&open(&disk.crash(&Crash::LoseAll)).expect("opens")).expect("readable");
+    assert_eq!(found, bodies[..2]);
+}
+
+/// The helper thread does it, and commits go on meanwhile.
+#[test]
+fn i1_commits_go_on_while_what_they_left_unsynced_is_synced() {
+    let (storage, watch) = watched(SimDisk::new(1).storage());
+    let options = ChannelOptions::new().segment_size(64 << 10).durability(Durability::Os);
+    let channel = FileChannel::open_on(storage, options).expect("opens");
+    watch.hold_syncs(".seg");
+    put(&channel, &"a".repeat(10_000)).expect("works");
+    assert!(watch.has_held(1), "the helper thread syncs");
+    put(&channel, "b").expect("goes on");
+    watch.release_syncs();
+    channel.close().expect("works");
 }
 
 /// An opening takes the mark of a close back. Else writing would go on behind a lost record, and a record of

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::checkpoint::{Sealed, State};
-use super::group_commit::LANES;
+use super::directory::Directory;
 use super::lsn::Lsn;
 use super::moving::Moving;
 use super::record::{Kind, PendingRecord, Place};
 use super::segment::{PAGE, SegmentHeader, segment_name};
-use super::writer::{Keeper, Log, View, Writer, release};
+use super::writer::{DESCRIPTIONS, Keeper, Log, View, Writer, release};
 use crate::storage::{Access, File, StorageError};
 use crate::sync::lock;
 
@@ -155,7 +155,7 @@ impl Log {
         if request.claim != Claim::Swap {
             self.replenish(keeper, self.reserve_size(encoded.len()), number)?;
         }
-        let lanes = self.open_lanes(file, &name)?;
+        let lanes = open_lanes(&self.directory, &name, vec![file])?;
         let next_sequence = view.next_sequence;
         let gathered = Vec::new();
         Ok(Some(Writer { header, seed, offset: head, next_sequence, lanes, gathered }))
@@ -164,18 +164,18 @@ impl Log {
     pub(super) fn reserve_size(&self, state_size: usize) -> u64 {
         reserve_size(state_size, self.ack_size_max)
     }
+}
 
-    pub(super) fn open_lanes(
-        &self,
-        first: Arc<dyn File>,
-        name: &str,
-    ) -> Result<Vec<Arc<dyn File>>, StorageError> {
-        let mut lanes = vec![first];
-        while lanes.len() < LANES {
-            lanes.push(self.directory.open(name, Access::ReadWrite)?);
-        }
-        Ok(lanes)
+/// Completes the descriptions of the segment being written.
+pub(super) fn open_lanes(
+    directory: &Directory,
+    name: &str,
+    mut lanes: Vec<Arc<dyn File>>,
+) -> Result<Vec<Arc<dyn File>>, StorageError> {
+    while lanes.len() < DESCRIPTIONS {
+        lanes.push(directory.open(name, Access::ReadWrite)?);
     }
+    Ok(lanes)
 }
 
 /// Bytes a reserve file needs: the state may grow eightfold while the disk is full, and the largest ack still

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use super::checkpoint::{Checkpoint, Sealed, State};
 use super::directory::Directory;
+use super::group_commit::LANES;
 use super::lsn::Lsn;
 use super::pool::Pool;
 use super::record::{PendingRecord, Place, Seed};
@@ -14,6 +15,12 @@ use super::segment::{PAGE, SegmentHeader, segment_name};
 use super::slots::Slots;
 use crate::storage::{File, StorageError};
 use crate::sync::{AtomicBool, AtomicU64, Mutex, lock};
+
+/// Descriptions of the segment being written: one for each lane, and one for [`Log::sync_behind`].
+pub(super) const DESCRIPTIONS: usize = LANES + 1;
+
+/// What is written without a sync is synced behind by this part of a segment at a time.
+const BEHIND_SHARE: u64 = 8;
 
 /// Records of one group up to this size are written with one call; copying them together is cheaper than
 /// further calls.
@@ -206,6 +213,28 @@ impl Log {
             return self.directory.sync_file(&*group.file, &segment_name(group.segment));
         }
         result
+    }
+
+    /// Whether so much was written without a sync that the end of the segment would wait long for it.
+    pub(crate) fn is_far_ahead(&self, end: Lsn) -> bool {
+        end.0.saturating_sub(self.watermark().0) >= self.segment_size / BEHIND_SHARE
+    }
+
+    /// Syncs what was written without a sync, beside the commits: through a description of its own, so that
+    /// an error of the write-back is told both here and to the next sync of a commit.
+    ///
+    /// Another segment may have begun before the sync returns, and this one's file may even be in use again;
+    /// then what was synced is below the watermark already.
+    pub(crate) fn sync_behind(&self) -> Result<(), StorageError> {
+        let written = self.end_group(LANES);
+        if !self.is_far_ahead(written.end) {
+            return Ok(());
+        }
+        if !planted!(SyncBehindSkipped) {
+            self.sync(&written)?;
+        }
+        self.raise_watermark(written.end);
+        Ok(())
     }
 
     /// A group without records: syncing it makes everything durable that was written before.

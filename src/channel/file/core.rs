@@ -182,6 +182,8 @@ pub(crate) struct Core {
     pub(crate) log: Arc<Log>,
     pub(crate) shown: Mutex<Shown>,
     pub(crate) news: Signal,
+    /// Wakes the helper thread before its time.
+    pub(crate) alarm: Arc<Signal>,
     /// Lazy acks for which the disk had no room: they go with the next ones.
     pub(crate) refused: Mutex<Acks>,
     pub(crate) buffers: Buffers,
@@ -200,6 +202,7 @@ impl Core {
             log: Arc::new(log),
             shown: Mutex::new(shown),
             news: Signal::new(),
+            alarm: Arc::default(),
             refused: Mutex::default(),
             buffers: Buffers::default(),
         }
@@ -356,6 +359,9 @@ impl Groups for Core {
             true => self.log.end_group(lane),
             false => self.log.append(records.into_iter(), lane)?,
         };
+        if !sync && self.log.is_far_ahead(appended.end) {
+            self.alarm.raise();
+        }
         Ok(Group { entries, appended, sync })
     }
 

@@ -136,6 +136,14 @@ impl Inner {
         if self.core().log.watermark() < visible { self.sync() } else { Ok(()) }
     }
 
+    /// Syncs what was committed without a sync, once that is much.
+    pub(super) fn sync_behind(&self) -> Result<(), CloseError> {
+        if let Some(ended) = self.ended() {
+            return Err(self.close_error(ended));
+        }
+        self.core().log.sync_behind().map_err(|error| self.close_error(Ended::from(error)))
+    }
+
     /// Writes a record whose only purpose is to witness that everything before it was synced.
     pub(super) fn witness(&self) -> Result<(), CloseError> {
         lock(&self.core().shown).unwitnessed = false;

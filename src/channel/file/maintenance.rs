@@ -6,6 +6,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::inner::Inner;
+use crate::channel::signal::Signal;
 use crate::channel::{AckDurability, CloseError, Durability};
 use crate::shutdown::Shutdown;
 use crate::sync::lock;
@@ -17,6 +18,7 @@ const IDLE: Duration = Duration::from_millis(500);
 /// The running thread; dropping it ends the thread.
 pub(super) struct Maintenance {
     shutdown: Shutdown,
+    alarm: Arc<Signal>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -24,15 +26,19 @@ impl Maintenance {
     pub(super) fn start(inner: &Arc<Inner>) -> io::Result<Maintenance> {
         let shutdown = Shutdown::new();
         let stop = shutdown.clone();
+        let alarm = Arc::clone(&inner.core().alarm);
+        let sleep = Arc::clone(&alarm);
         let inner = Arc::downgrade(inner);
-        let thread = Builder::new().name("flumen".into()).spawn(move || run(&inner, &stop))?;
-        Ok(Maintenance { shutdown, thread: Some(thread) })
+        let thread = Builder::new().name("flumen".into());
+        let thread = thread.spawn(move || run(&inner, &stop, &sleep))?;
+        Ok(Maintenance { shutdown, alarm, thread: Some(thread) })
     }
 }
 
 impl Drop for Maintenance {
     fn drop(&mut self) {
         self.shutdown.stop();
+        self.alarm.raise();
         if let Some(thread) = self.thread.take() {
             // The thread never panics; if it did, the channel has stopped and says so to every caller.
             let _ = thread.join();
@@ -54,10 +60,15 @@ struct Rounds {
     clippy::disallowed_methods,
     reason = "intervals need a clock; nothing durable depends on it"
 )]
-fn run(inner: &Weak<Inner>, shutdown: &Shutdown) {
+fn run(inner: &Weak<Inner>, shutdown: &Shutdown, alarm: &Signal) {
     let now = Instant::now();
     let mut rounds = Rounds { lazy: now, sync: now, checkpoint: now, seen: 0, idle_since: now };
     loop {
+        // Read before the rest: what comes after it ends the sleep at once.
+        let seen = alarm.current();
+        if shutdown.is_stopped() {
+            return;
+        }
         let Some(inner) = inner.upgrade() else { return };
         let pause = pause(&inner);
         // An error has stopped the channel, and every caller gets it; there is nothing left to do here.
@@ -65,9 +76,7 @@ fn run(inner: &Weak<Inner>, shutdown: &Shutdown) {
             return;
         }
         drop(inner);
-        if shutdown.sleep(pause) {
-            return;
-        }
+        alarm.wait_past(seen, pause);
     }
 }
 
@@ -86,6 +95,7 @@ fn pause(inner: &Inner) -> Duration {
 
 fn round(inner: &Inner, rounds: &mut Rounds, now: Instant) -> Result<(), CloseError> {
     let options = &inner.options;
+    inner.sync_behind()?;
     // Due is what would be late by the next round.
     let due = |last: Instant, interval| now.duration_since(last) + pause(inner) > interval;
     if let AckDurability::Lazy(window) = options.ack_durability

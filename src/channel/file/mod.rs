@@ -136,6 +136,7 @@ impl FileChannel {
     pub fn maintain(&self) -> Result<(), CloseError> {
         let inner = self.inner();
         inner.push_lazy()?;
+        inner.sync_behind()?;
         if let Durability::Interval(_) = inner.options.durability {
             inner.sync()?;
         }
@@ -143,6 +144,12 @@ impl FileChannel {
             inner.witness()?;
         }
         inner.checkpoint()
+    }
+
+    /// What the helper thread does when it is woken before its time.
+    #[cfg(all(test, loom))]
+    pub(super) fn sync_behind(&self) -> Result<(), CloseError> {
+        self.inner().sync_behind()
     }
 
     fn inner(&self) -> &Arc<Inner> {

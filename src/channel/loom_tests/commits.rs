@@ -203,6 +203,35 @@ fn i1_a_sync_covers_what_was_committed_before_it() {
     finished.reached(&["covered none", "covered one", "covered both"]);
 }
 
+/// The end of a segment and a sync beside the commits, of the same file: what the state of the next segment
+/// stands for is synced, whoever has synced it.
+#[test]
+fn i1_i2_a_sync_beside_commits_against_the_next_segment() {
+    let lazy: fn() -> ChannelOptions = || options().durability(Durability::Os);
+    let image = image(lazy, |_| {});
+    let finished = explore("engine.sync_behind_against_roll", Some(3), 1_000, move |seen| {
+        let bench = Bench::new(&image, lazy());
+        bench.put("a", 10 << 10).expect("nothing fails");
+        let other = bench.clone();
+        let thread = spawn(move || {
+            other.channel.sync_behind().expect("nothing fails");
+            recovered(&other.crash()).1
+        });
+        bench.put("b", LARGE).expect("nothing fails");
+        // It does not fit behind the others.
+        bench.put("c", LARGE).expect("nothing fails");
+        assert!(recovered(&bench.crash()).1.starts_with(&["a".to_string(), "b".to_string()]));
+        let found = thread.join().expect("no panic");
+        assert_eq!(found.first().map(String::as_str), Some("a"), "I1: it was there to be synced");
+        assert!(["a", "b", "c"].starts_with(&found.iter().map(String::as_str).collect::<Vec<_>>()));
+        seen.note(["synced none", "synced one", "synced two", "synced all"][found.len()]);
+        assert_eq!(queued(&bench.channel), ["a", "b", "c"]);
+        bench.channel.checkpoint().expect("nothing fails");
+        assert_eq!(recovered(&bench.crash()).1, ["a", "b", "c"]);
+    });
+    finished.reached(&["synced one", "synced two", "synced all"]);
+}
+
 #[test]
 fn i1_i4_a_close_against_a_commit_in_flight() {
     let image = image(options, |channel| put(channel, "old", 10).expect("nothing fails"));

@@ -71,7 +71,9 @@ pub(super) fn parse(body: &[u8]) -> (Name, u64) {
     let mut next = || numbers.next().expect("four numbers");
     let (producer, number, transaction, size) = (next(), next(), next(), next());
     let rest = &body[colon + 1..];
-    assert!(rest.len() as u64 == size && rest.iter().all(|byte| *byte == b'x'), "I4: altered");
+    // Summed up, not looked at one by one: a million schedules have many bodies.
+    let differences = rest.iter().fold(0, |all, byte| all | (byte ^ b'x'));
+    assert!(rest.len() as u64 == size && differences == 0, "I4: altered");
     ((producer, number), transaction)
 }
 
