@@ -8,7 +8,6 @@
 mod support;
 
 use std::os::unix::fs::FileExt;
-use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use flumen::{Bytes, Durability, FileChannel};
@@ -58,38 +57,9 @@ fn takes(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Both ends at once, each with a thread; the time of one batch of 100 from end to end in steady state.
-fn pipelines(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("a producer and a consumer, batches of 100");
-    group.throughput(Throughput::Elements(100));
-    let durable = support::options().ack_durability(flumen::AckDurability::Sync);
-    for (name, options) in [("lazy acks", support::options()), ("durable acks", durable)] {
-        let place = support::directory();
-        let channel = support::channel(&place, options);
-        let body = Bytes::from(vec![7; BODY]);
-        group.bench_function(name, |bencher| {
-            bencher.iter_custom(|batches| pipeline(&channel, &body, batches));
-        });
-    }
-    group.finish();
-}
-
-fn pipeline(channel: &FileChannel, body: &Bytes, batches: u64) -> Duration {
-    let begin = Instant::now();
-    std::thread::scope(|scope| {
-        scope.spawn(|| (0..batches).for_each(|_| put(channel, body, 100)));
-        let mut left = batches as usize * 100;
-        while left > 0 {
-            flumen::Channel::wait(channel, Duration::from_millis(100));
-            left -= take(channel, left.min(100));
-        }
-    });
-    begin.elapsed()
-}
-
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(10);
-    targets = takes, pipelines
+    targets = takes
 }
 criterion_main!(benches);
