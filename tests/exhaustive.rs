@@ -73,7 +73,7 @@ impl Scope {
     fn get() -> Scope {
         Effort::get().pick(
             Scope { details: &[SOME, SOME, SOME], strides: [16, 1024, 256] },
-            Scope { details: &[FULL, FULL, FULL, FULL, SOME], strides: [32, 4096, 256] },
+            Scope { details: &[FULL, FULL, FULL, FULL, SOME], strides: [48, 8192, 256] },
             Scope { details: &[FULL, FULL, FULL, FULL, FULL, SOME], strides: [4, 64, 64] },
         )
     }

@@ -25,32 +25,42 @@ pub(crate) fn place() -> PathBuf {
     root().join("target/campaign")
 }
 
-/// Builds all that the stages need: one call of cargo for each way to build.
+/// Builds all that the stages need: one call of cargo for each way to build, all at once, since each has
+/// stretches that keep one core busy and no more.
 pub(crate) fn build(stages: &[Stage]) -> Result<Programs, String> {
-    let mut programs = Programs::new();
-    for build in [Build::Campaign, Build::Loom, Build::Fuzz] {
-        let hunted = stages.iter().any(|stage| stage.name == PLANTED);
-        let hunted = planted::programs().filter(|_| hunted);
-        let named = stages.iter().map(|stage| (stage.build, stage.target)).chain(hunted);
-        let is_of = |of: Build| of == build || build == Build::Campaign && of == Build::Shuttle;
-        let mut targets: Vec<&str> =
-            named.filter(|(of, _)| is_of(*of)).map(|(_, target)| target).collect();
-        targets.sort_unstable();
-        targets.dedup();
-        if targets.is_empty() {
-            continue;
+    std::thread::scope(|scope| {
+        let builds = [Build::Campaign, Build::Loom, Build::Fuzz];
+        let running = builds.map(|build| scope.spawn(move || build_for(build, stages)));
+        let mut programs = Programs::new();
+        for build in running {
+            programs.extend(build.join().expect("no panic")?);
         }
-        eprintln!("building for {build:?}: {}", targets.join(", "));
-        match build {
-            Build::Fuzz => fuzzers(&targets, &mut programs)?,
-            _ => tests(build, &targets, &mut programs)?,
-        }
+        Ok(programs)
+    })
+}
+
+fn build_for(build: Build, stages: &[Stage]) -> Result<Programs, String> {
+    let hunted = stages.iter().any(|stage| stage.name == PLANTED);
+    let hunted = planted::programs().filter(|_| hunted);
+    let named = stages.iter().map(|stage| (stage.build, stage.target)).chain(hunted);
+    let is_of = |of: Build| of == build || build == Build::Campaign && of == Build::Shuttle;
+    let mut targets: Vec<&str> =
+        named.filter(|(of, _)| is_of(*of)).map(|(_, target)| target).collect();
+    targets.sort_unstable();
+    targets.dedup();
+    if targets.is_empty() {
+        return Ok(Programs::new());
     }
-    Ok(programs)
+    eprintln!("building for {build:?}: {}", targets.join(", "));
+    match build {
+        Build::Fuzz => fuzzers(&targets),
+        _ => tests(build, &targets),
+    }
 }
 
 /// A call of cargo that builds as the stages want it.
-fn tests(build: Build, targets: &[&str], programs: &mut Programs) -> Result<(), String> {
+fn tests(build: Build, targets: &[&str]) -> Result<Programs, String> {
+    let mut programs = Programs::new();
     let (flags, profile, directory) = match build {
         Build::Loom => ("--cfg loom --cfg planted", "campaign", "loom"),
         _ => ("--cfg shuttle --cfg planted", "campaign", "tests"),
@@ -81,14 +91,17 @@ fn tests(build: Build, targets: &[&str], programs: &mut Programs) -> Result<(), 
             }
         }
     }
-    Ok(())
+    Ok(programs)
 }
 
-fn fuzzers(targets: &[&str], programs: &mut Programs) -> Result<(), String> {
+fn fuzzers(targets: &[&str]) -> Result<Programs, String> {
+    let mut programs = Programs::new();
     let mut cargo = Command::new("cargo");
     // Of the toolchain this program was built with: the other one is asked for by name.
     cargo.env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO").current_dir(root());
-    let status = cargo.args(["+nightly", "fuzz", "build"]).status();
+    // Without the address sanitizer, which would find what code without `unsafe` cannot have, and halves the
+    // number of executions.
+    let status = cargo.args(["+nightly", "fuzz", "build", "--sanitizer", "none"]).status();
     if !status.map_err(|e| format!("cargo fuzz: {e}"))?.success() {
         return Err("the fuzz targets do not build (cargo +nightly fuzz build)".into());
     }
@@ -101,5 +114,5 @@ fn fuzzers(targets: &[&str], programs: &mut Programs) -> Result<(), String> {
         let program = program.ok_or_else(|| format!("there is no fuzz target {target}"))?;
         programs.insert((Build::Fuzz, target.to_string()), program);
     }
-    Ok(())
+    Ok(programs)
 }
