@@ -1,5 +1,5 @@
-//! Numbers that look random (splitmix64), the same from the same seed: bodies that a disk cannot compress, and
-//! moments of death.
+//! Numbers that look random (splitmix64), the same from the same seed: bodies that a disk cannot compress,
+//! and moments of death.
 
 use std::hash::{BuildHasher, RandomState};
 
