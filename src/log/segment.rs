@@ -154,8 +154,9 @@ pub(crate) fn segment_name(number: u64) -> String {
 /// The number in a segment's name; `None` for any other name.
 pub(crate) fn segment_number(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(".seg")?;
-    let number = (digits.len() == 20).then(|| digits.parse().ok()).flatten()?;
-    (segment_name(number) == name && number <= STATED_MAX).then_some(number)
+    let is_ours = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let number = is_ours.then(|| digits.parse().ok()).flatten()?;
+    (number <= STATED_MAX).then_some(number)
 }
 
 #[cfg(test)]
