@@ -6,8 +6,8 @@ use std::thread;
 use std::time::Duration;
 
 use flumen::{
-    Channel, ChannelOptions, CommitError, CursorError, Event, MemoryChannel, OpenError, PutError,
-    TakeError, TakeTransaction,
+    Channel, ChannelOptions, CommitError, CursorError, Event, FileChannel, MemoryChannel,
+    OpenError, PutError, TakeError, TakeTransaction,
 };
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -342,4 +342,44 @@ fn after_closing_every_call_says_so_and_hands_events_back() {
     assert!(!channel.wait(LONG));
     assert!(channel.close().is_err());
     assert_eq!(channel.stats().events, 2);
+}
+
+/// What a channel says of itself is the same for both, after the same history: some events are lent, some came
+/// back, some are gone, and some of those are newer than any that is there.
+#[test]
+fn both_channels_count_the_same() {
+    let options = ChannelOptions::new().capacity_events(50).capacity_bytes(5_000);
+    let directory = tempfile::tempdir().expect("a directory");
+    let on_disk = FileChannel::open(directory.path().join("channel"), options.clone());
+    let channels: [Box<dyn Channel>; 2] =
+        [Box::new(open(options)), Box::new(on_disk.expect("opens"))];
+    for channel in channels {
+        assert_eq!(channel.transaction_events(), 100_000);
+        for count in [1, 5, 4] {
+            let mut put = channel.begin_put();
+            (0..count).for_each(|_| put.put(Event::new("12345678")).expect("there is room"));
+            put.commit().expect("works");
+        }
+        let take = |count: usize| {
+            let mut take = channel.begin_take();
+            (0..count).for_each(|_| assert!(take.take().expect("works").is_some()));
+            take
+        };
+        let (back, lent, gone) = (take(2), take(3), take(1));
+        gone.commit().expect("works");
+        back.rollback();
+        let stats = channel.stats();
+        let found = [stats.events, stats.bytes, stats.in_flight];
+        assert_eq!(found, [9, 9 * 16, 3]);
+        assert_eq!([stats.oldest_sequence, stats.next_sequence], [0, 10]);
+        assert_eq!([stats.capacity_events, stats.capacity_bytes], [50, 5_000]);
+        assert_eq!([stats.events_put, stats.events_taken], [10, 1]);
+        assert_eq!([stats.puts_committed, stats.takes_committed], [3, 1]);
+        take(2).commit().expect("works");
+        assert_eq!(channel.stats().oldest_sequence, 2, "what is lent is still there");
+        lent.commit().expect("works");
+        take(4).commit().expect("works");
+        let stats = channel.stats();
+        assert_eq!([stats.events, stats.bytes, stats.oldest_sequence], [0, 0, 10]);
+    }
 }

@@ -335,3 +335,25 @@ fn i5_what_follows_a_lost_record_does_not_come_back_behind_a_clean_close() {
     let found = drain(&open(&disk)).expect("readable");
     assert_eq!(found, ["before".to_string(), "c".repeat(3_000)]);
 }
+
+/// Without leave to make a channel, a place that is not there is no channel, and stays so; one that is there opens.
+#[test]
+fn a_place_that_is_not_there_is_no_channel() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("channel");
+    let only_open = || FileChannel::open(&path, ChannelOptions::new().create(false));
+    match only_open().map(|_| "a channel") {
+        Err(OpenError::NotAChannel { reason, .. }) => {
+            assert_eq!(reason, "there is no such directory")
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(!path.exists());
+    drop(FileChannel::open(&path, ChannelOptions::new()).expect("makes one"));
+    assert!(only_open().is_ok());
+    let beneath_a_file = path.join("LOCK").join("channel");
+    match FileChannel::open(&beneath_a_file, ChannelOptions::new()).map(|_| "a channel") {
+        Err(OpenError::Storage(error)) => assert_eq!(error.operation, "create directory"),
+        other => panic!("{other:?}"),
+    }
+}

@@ -357,3 +357,6 @@ impl std::error::Error for CloseError {
         }
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests;
