@@ -6,8 +6,8 @@ use std::thread;
 use std::time::Duration;
 
 use flumen::{
-    Channel, ChannelOptions, CommitError, CursorError, Event, FileChannel, MemoryChannel,
-    OpenError, PutError, TakeError, TakeTransaction,
+    Channel, ChannelOptions, CommitError, CursorError, Durability, Event, FileChannel,
+    MemoryChannel, OpenError, PutError, TakeError, TakeTransaction,
 };
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -381,5 +381,96 @@ fn both_channels_count_the_same() {
         take(4).commit().expect("works");
         let stats = channel.stats();
         assert_eq!([stats.events, stats.bytes, stats.oldest_sequence], [0, 0, 10]);
+    }
+}
+
+/// Each limit of a transaction is one that can be reached, and nothing past it is taken in.
+#[test]
+fn limits_of_a_transaction_are_met_exactly() {
+    let event = |size: usize| Event::new(vec![7; size - 8]);
+    let limits = ChannelOptions::new().transaction_events(3).transaction_bytes(100);
+    let channel = open(limits);
+    let mut put = channel.begin_put();
+    assert!(put.is_empty());
+    assert!(matches!(put.put(event(101)), Err(PutError::TooLarge(_))), "alone it would not fit");
+    put.put(event(60)).expect("fits");
+    assert!(matches!(put.put(event(41)), Err(PutError::TransactionFull(_))));
+    put.put(event(40)).expect("fits to the byte");
+    assert_eq!((put.len(), put.is_empty()), (2, false));
+    assert!(matches!(put.put(event(8)), Err(PutError::TransactionFull(_))));
+    put.commit().expect("works");
+    let mut put = channel.begin_put();
+    put.put(event(100)).expect("fits alone");
+    put.commit().expect("works");
+    let mut put = channel.begin_put();
+    (0..3).for_each(|_| put.put(event(8)).expect("fits"));
+    assert!(matches!(put.put(event(8)), Err(PutError::TransactionFull(_))));
+    put.commit().expect("works");
+
+    let mut take = channel.begin_take();
+    assert_eq!((take.len(), take.is_empty()), (0, true));
+    (0..2).for_each(|_| assert!(take.take().expect("works").is_some()));
+    assert_eq!((take.len(), take.is_empty()), (2, false));
+    assert!(matches!(take.take(), Err(TakeError::TransactionFull)), "100 bytes");
+    take.commit().expect("works");
+    let mut take = channel.begin_take();
+    assert!(take.take().expect("works").is_some());
+    assert!(matches!(take.take(), Err(TakeError::TransactionFull)), "100 bytes in one");
+    take.commit().expect("works");
+    let mut take = channel.begin_take();
+    (0..3).for_each(|_| assert!(take.take().expect("works").is_some()));
+    assert!(matches!(take.take(), Err(TakeError::TransactionFull)), "three events");
+}
+
+#[test]
+fn limits_of_cursors_are_met_exactly() {
+    let channel = open(ChannelOptions::new());
+    let mut put = channel.begin_put();
+    assert!(matches!(put.set_cursor("", b""), Err(CursorError::Name)));
+    put.set_cursor(&"n".repeat(255), &[7; 4096]).expect("fits");
+    assert!(matches!(put.set_cursor(&"n".repeat(256), b""), Err(CursorError::Name)));
+    assert!(matches!(put.set_cursor("a", &[7; 4097]), Err(CursorError::Value)));
+    (1..10_000).for_each(|n| put.set_cursor(&n.to_string(), b"1").expect("fits"));
+    assert!(matches!(put.set_cursor("another", b""), Err(CursorError::TooMany)));
+    put.set_cursor("17", b"2").expect("is there already");
+    put.clear_cursor("18").expect("is there already");
+    put.commit().expect("works");
+    assert_eq!(channel.cursor("17").as_deref(), Some(&b"2"[..]));
+    assert_eq!(channel.cursor("18"), None);
+    assert_eq!(channel.cursors("").len(), 9_999);
+}
+
+/// An option outside its limits is refused by its name; one at its limit is not.
+#[test]
+fn options_are_held_to_their_limits() {
+    let new = ChannelOptions::new;
+    let hour = Duration::from_secs(3600);
+    let wrong = [
+        ("capacity_events", new().capacity_events(0)),
+        ("capacity_bytes", new().capacity_bytes(0)),
+        ("transaction_events", new().transaction_events(0)),
+        ("transaction_bytes", new().transaction_bytes(0)),
+        ("transaction_bytes", new().transaction_bytes(u64::MAX)),
+        ("segment_size", new().segment_size((64 << 10) - 1)),
+        ("segment_size", new().segment_size((1 << 30) + 1)),
+        ("durability", new().durability(Durability::Interval(Duration::ZERO))),
+        ("memory_tail", new().memory_tail((1 << 30) + 1)),
+        ("checkpoint_interval", new().checkpoint_interval(Duration::ZERO)),
+    ];
+    for (name, options) in wrong {
+        match MemoryChannel::open(options).map(|_| "a channel") {
+            Err(OpenError::Option(invalid)) => assert_eq!(invalid.option, name),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+    let right = [
+        new().capacity_events(1).capacity_bytes(1).transaction_events(1).transaction_bytes(1),
+        new().segment_size(64 << 10).memory_tail(0),
+        new().segment_size(1 << 30).memory_tail(1 << 30),
+        new().durability(Durability::Interval(hour)).checkpoint_interval(hour),
+        new().durability(Durability::Os),
+    ];
+    for options in right {
+        assert!(MemoryChannel::open(options).is_ok());
     }
 }
