@@ -35,7 +35,7 @@ use support::effort::{Effort, figure};
 #[test]
 fn i1_to_i8_random_histories_are_as_the_model_says() {
     let effort = Effort::get();
-    let histories_wanted = effort.pick(600, 32_000, 2_000_000);
+    let histories_wanted = effort.pick(600, 16_000, 2_000_000);
     let total = Mutex::new(Counts::default());
     let longest = |case: u64| if case.is_multiple_of(4) { 200 } else { 60 };
     cases::check(
@@ -53,19 +53,19 @@ fn i1_to_i8_random_histories_are_as_the_model_says() {
         return;
     }
     let floor = |short: u64| effort.pick(1, short, short);
-    figure("model.histories", histories_wanted, floor(32_000));
-    figure("model.operations", counts.operations, floor(1_000_000));
-    figure("model.events", counts.events, floor(400_000));
-    figure("model.openings", counts.openings, floor(80_000));
-    figure("model.crashes", counts.crashes, floor(10_000));
-    figure("model.faults", counts.faults, floor(10_000));
-    figure("model.in_doubt", counts.in_doubt, floor(1_000));
+    figure("model.histories", histories_wanted, floor(16_000));
+    figure("model.operations", counts.operations, floor(500_000));
+    figure("model.events", counts.events, floor(200_000));
+    figure("model.openings", counts.openings, floor(40_000));
+    figure("model.crashes", counts.crashes, floor(5_000));
+    figure("model.faults", counts.faults, floor(5_000));
+    figure("model.in_doubt", counts.in_doubt, floor(500));
 }
 
 #[test]
 fn i3_i4_what_is_no_business_of_a_consumer_changes_nothing_for_it() {
     let effort = Effort::get();
-    let wanted = effort.pick(60, 6_000, 600_000);
+    let wanted = effort.pick(60, 3_000, 600_000);
     cases::check(
         "i3_i4",
         wanted,
@@ -76,6 +76,6 @@ fn i3_i4_what_is_no_business_of_a_consumer_changes_nothing_for_it() {
         |(relation, pair)| compare(&pair, relation),
     );
     if std::env::var_os("FLUMEN_CASE").is_none() {
-        figure("metamorphic.pairs", wanted, effort.pick(1, 6_000, 6_000));
+        figure("metamorphic.pairs", wanted, effort.pick(1, 3_000, 3_000));
     }
 }

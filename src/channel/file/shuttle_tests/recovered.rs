@@ -8,23 +8,21 @@ use super::{Dice, Seen};
 use crate::storage::sim::{Crash, FailedSync, Fault, FaultPlan, Hostile, SimDisk};
 use crate::{Channel, ChannelOptions, Event, FileChannel};
 
-/// What may be found: after a loss of power two images; else what the death of the process leaves, and one
-/// image.
+/// What may be found: after a loss of power, and in one of four other schedules what the death of the process
+/// leaves.
 pub(super) fn images(disk: &SimDisk, dice: &mut Dice) -> Vec<(SimDisk, String)> {
     let mut images = Vec::new();
-    if !disk.is_off() {
+    if !disk.is_off() && dice.one_in(4) {
         images.push((disk.snapshot(), "the death of the process".to_string()));
     }
-    while images.len() < 2 {
-        let seed = dice.next();
-        let crash = match dice.below(8) {
-            0 => Crash::KeepAll,
-            1 | 2 => Crash::LoseAll,
-            3..=5 => Crash::Random(seed),
-            _ => Crash::Hostile(seed, Hostile::USUAL),
-        };
-        images.push((disk.crash(&crash), format!("{crash:?}")));
-    }
+    let seed = dice.next();
+    let crash = match dice.below(8) {
+        0 => Crash::KeepAll,
+        1 | 2 => Crash::LoseAll,
+        3..=5 => Crash::Random(seed),
+        _ => Crash::Hostile(seed, Hostile::USUAL),
+    };
+    images.push((disk.crash(&crash), format!("{crash:?}")));
     images
 }
 
