@@ -37,6 +37,7 @@ fn i8_a_state_that_grows_gets_a_larger_reserve() {
     channel.close().expect("closes");
     drop(channel);
     let channel = open(&disk).expect("opens");
+    assert!(channel.recovery().clean, "slots of 80 KB are read to their end");
     put(&channel, "after all").expect("puts go on");
 }
 

@@ -254,6 +254,57 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_slot_says_how_long_it_is() {
+        let bytes = sample().encode();
+        assert_eq!(Checkpoint::stated_size(&bytes), bytes.len() as u64);
+        assert_eq!(Checkpoint::stated_size(&bytes[..100]), bytes.len() as u64);
+        assert_eq!(Checkpoint::stated_size(&bytes[..99]), 0);
+    }
+
+    #[test]
+    fn a_slot_is_torn_when_its_header_is_whole_and_says_that_the_channel_was_open() {
+        let closed = sample().encode();
+        let open = Checkpoint { clean: false, ..sample() }.encode();
+        assert!(Checkpoint::is_torn(&open));
+        assert!(Checkpoint::is_torn(&open[..HEADER_SIZE]), "the state is not looked at");
+        assert!(!Checkpoint::is_torn(&open[..HEADER_SIZE - 1]));
+        assert!(!Checkpoint::is_torn(&closed));
+        for at in [0, 8, 20, 50, 110] {
+            let mut flipped = open.clone();
+            flipped[at] ^= 1;
+            assert!(!Checkpoint::is_torn(&flipped), "byte {at}");
+        }
+        let mut foreign = open;
+        foreign[0] ^= 1;
+        let crc = crc32fast::hash(&foreign[..108]);
+        foreign[108..112].copy_from_slice(&crc.to_le_bytes());
+        assert!(!Checkpoint::is_torn(&foreign), "it begins otherwise, and its checksum is right");
+    }
+
+    #[test]
+    fn a_state_lists_ascending_segments_with_numbers_that_can_be() {
+        let encoded = |numbers: [u64; 5], others: &[[u64; 5]]| {
+            let mut bytes = Vec::new();
+            varint::put(&mut bytes, 1 + others.len() as u64);
+            for number in std::iter::once(&numbers).chain(others).flatten() {
+                varint::put(&mut bytes, *number);
+            }
+            bytes
+        };
+        let is_state = |bytes: Vec<u8>| State::decode(&bytes).is_some();
+        assert!(is_state(encoded([1, 0, 8, 0, 1], &[[1, 0, 8, 0, 1]])));
+        assert!(!is_state(encoded([1, 0, 8, 0, 1], &[[0, 0, 8, 0, 1]])), "one number twice");
+        assert!(!is_state(encoded([0, 0, 8, 0, 1], &[])), "no segment is number 0");
+        let highest = [STATED_MAX, STATED_MAX - 8, 8, STATED_MAX - 1, 1];
+        assert!(is_state(encoded(highest, &[])));
+        for at in [0, 1, 3] {
+            let mut higher = highest;
+            higher[at] += 1;
+            assert!(!is_state(encoded(higher, &[])), "number {at}");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_bytes_decode_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {

@@ -182,3 +182,59 @@ impl Directory {
         StorageError::new(&*self.storage, name, operation, source)
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use crate::storage::sim::{CallKind, Fault, FaultPlan, SimDisk};
+
+    #[test]
+    fn only_names_that_this_program_gives_are_its_own() {
+        let number = "00000000000000000042";
+        for name in [
+            format!("{number}.seg"),
+            format!("spare-{number}"),
+            format!("reserve-{number}-4096-0"),
+            Kept::Reserve.new_name(42, 4096, 1),
+            Kept::Spare.name(42),
+        ] {
+            assert!(is_ours(&name), "{name}");
+        }
+        for name in [
+            format!("{number}.sgm"),
+            "spare-42".to_string(),
+            format!("spare-{number}-"),
+            format!("spare-{number}-copy"),
+            format!("reserve-{number}x"),
+            format!("reserve-0{number}"),
+            "reserve-".to_string(),
+        ] {
+            assert!(!is_ours(&name), "{name}");
+        }
+        assert_eq!(Kept::Spare.number_in(&format!("spare-{number}")), 42);
+        assert_eq!(Kept::Reserve.number_in(&format!("reserve-{number}-4096-0")), 42);
+    }
+
+    #[test]
+    fn what_is_not_there_is_removed_already_and_has_no_size() {
+        let disk = SimDisk::new(1);
+        let directory = Directory { storage: disk.storage() };
+        directory.remove("a").expect("is not there");
+        assert_eq!(directory.size_if_there("a").expect("is not there"), None);
+        assert!(directory.open_if_there("a", Access::Read).expect("is not there").is_none());
+        disk.storage().create("a").expect("works").set_size(5).expect("works");
+        assert_eq!(directory.size_if_there("a").expect("works"), Some(5));
+        assert!(directory.open_if_there("a", Access::Read).expect("works").is_some());
+        let fail = |kind| {
+            disk.set_plan(FaultPlan::new(Fault::Error(io::ErrorKind::Other)).on(&[kind]));
+        };
+        fail(CallKind::Remove);
+        assert!(directory.remove("a").is_err());
+        fail(CallKind::Size);
+        assert!(directory.size_if_there("a").is_err());
+        fail(CallKind::Open);
+        assert!(directory.open_if_there("a", Access::Read).is_err());
+        directory.remove("a").expect("works");
+        assert_eq!(directory.size_if_there("a").expect("is not there"), None);
+    }
+}
