@@ -6,8 +6,8 @@ use std::thread;
 use std::time::Duration;
 
 use flumen::{
-    Channel, ChannelOptions, CommitError, CursorError, Durability, Event, FileChannel,
-    MemoryChannel, OpenError, PutError, TakeError, TakeTransaction,
+    AckDurability, Channel, ChannelOptions, CommitError, CursorError, Durability, Event,
+    FileChannel, MemoryChannel, OpenError, PutError, ReadMode, TakeError, TakeTransaction,
 };
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -472,5 +472,53 @@ fn options_are_held_to_their_limits() {
     ];
     for options in right {
         assert!(MemoryChannel::open(options).is_ok());
+    }
+}
+
+/// As large as the whole channel is not too large: it waits until all else is gone.
+#[test]
+fn an_event_as_large_as_the_channel_waits_for_room() {
+    let options = ChannelOptions::new().capacity_bytes(20);
+    let channel = open(options.put_wait(Duration::ZERO));
+    let large = || Event::new("123456789012");
+    assert_eq!(large().size(), 20);
+    put(&channel, &[""]);
+    assert!(matches!(channel.begin_put().put(large()), Err(PutError::Full(_))));
+    take(&channel, 1).0.commit().expect("works");
+    channel.begin_put().put(large()).expect("there is room");
+}
+
+/// Each option is set by its own method, and by no other.
+#[test]
+fn every_option_is_one_of_its_own() {
+    let new = ChannelOptions::new;
+    let hour = Duration::from_secs(3600);
+    let set = [
+        ("create", new().create(false)),
+        ("capacity_events", new().capacity_events(7)),
+        ("capacity_bytes", new().capacity_bytes(7)),
+        ("transaction_events", new().transaction_events(7)),
+        ("transaction_bytes", new().transaction_bytes(7)),
+        ("put_wait", new().put_wait(hour)),
+        ("durability", new().durability(Durability::Os)),
+        ("ack_durability", new().ack_durability(AckDurability::Lazy(hour))),
+        ("segment_size", new().segment_size(7)),
+        ("read_mode", new().read_mode(ReadMode::Map)),
+        ("checkpoint_interval", new().checkpoint_interval(hour)),
+        ("memory_tail", new().memory_tail(7)),
+        ("background", new().background(false)),
+    ];
+    let fields = |options: &ChannelOptions| -> Vec<String> {
+        format!("{options:#?}").lines().map(|line| line.trim().to_string()).collect()
+    };
+    let defaults = fields(&new());
+    assert_eq!(fields(&ChannelOptions::default()), defaults);
+    for (name, options) in set {
+        let fields = fields(&options);
+        let is_new = |field: &&String| field.contains(": ") && !defaults.contains(field);
+        let changed: Vec<_> = fields.iter().filter(is_new).collect();
+        let is_its_own = |field: &&&String| field.starts_with(&format!("{name}: "));
+        assert!(changed.iter().any(|field| is_its_own(&field)) || fields.len() != defaults.len());
+        assert!(changed.len() <= 1, "{name} changes {changed:?}");
     }
 }

@@ -358,3 +358,76 @@ fn a_place_that_is_not_there_is_no_channel() {
         other => panic!("{other:?}"),
     }
 }
+
+/// Bytes of all files but slots and lock, as the disk has them.
+fn bytes_of_files(disk: &SimDisk) -> u64 {
+    let names = disk.file_names();
+    let counted = names.iter().filter(|name| !name.starts_with("checkpoint") && *name != "LOCK");
+    counted.map(|name| disk.read_file(name).map_or(0, |bytes| bytes.len() as u64)).sum()
+}
+
+/// I12, as far as the channel knows: what it says that it takes is what its files take, through rolls, recycling,
+/// growth of the reserve, a crash, another segment size, and a file of somebody else's.
+#[test]
+fn i12_a_channel_knows_how_much_disk_it_takes() {
+    let disk = SimDisk::new(1);
+    let check = |channel: &FileChannel| {
+        assert_eq!(channel.stats().disk_bytes, bytes_of_files(&disk), "{:?}", disk.file_names());
+    };
+    let large = "x".repeat(25 << 10);
+    let channel = open(&disk).expect("opens");
+    check(&channel);
+    for round in 0..12 {
+        put(&channel, &large).expect("works");
+        if round % 3 > 0 {
+            let mut take = channel.begin_take();
+            take.take().expect("readable").expect("there is one");
+            take.commit().expect("works");
+        }
+        channel.checkpoint().expect("works");
+        check(&channel);
+    }
+    let mut grow = channel.begin_put();
+    (0..9).for_each(|n| grow.set_cursor(&n.to_string(), &[7; 4000]).expect("fits"));
+    grow.commit().expect("works");
+    channel.checkpoint().expect("works");
+    check(&channel);
+    drop(channel);
+    let channel = open(&disk).expect("opens after no close");
+    assert!(!channel.recovery().clean);
+    check(&channel);
+    while let Ok(Some(_)) = {
+        let mut take = channel.begin_take();
+        let taken = take.take();
+        take.commit().expect("works");
+        taken
+    } {}
+    channel.checkpoint().expect("works");
+    check(&channel);
+    channel.close().expect("closes");
+    check(&channel);
+    drop(channel);
+    let other = options().segment_size(128 << 10);
+    let channel = FileChannel::open_on(disk.storage(), other).expect("opens");
+    check(&channel);
+    put(&channel, &"x".repeat(100 << 10)).expect("works");
+    check(&channel);
+}
+
+/// A segment has eight times the size of the state that it begins with, so that states are a small part of what is
+/// written.
+#[test]
+fn i9_a_segment_is_much_larger_than_the_state_that_it_begins_with() {
+    let disk = SimDisk::new(1);
+    let channel = open(&disk).expect("opens");
+    let mut cursors = channel.begin_put();
+    (0..9).for_each(|n| cursors.set_cursor(&n.to_string(), &[7; 4000]).expect("fits"));
+    cursors.commit().expect("works");
+    while channel.stats().segments < 2 {
+        put(&channel, &"x".repeat(20 << 10)).expect("works");
+    }
+    let names = disk.file_names();
+    let newest = names.iter().filter(|name| name.ends_with(".seg")).max().expect("a segment");
+    let size = disk.read_file(newest).expect("there").len();
+    assert!((8 * 36_000..9 * 36_000).contains(&size), "{size}");
+}

@@ -337,3 +337,30 @@ fn writer_at(directory: &Directory, tail: &Tail, view: &View<'_>) -> Result<Writ
         gathered: Vec::new(),
     })
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_no_log_reaches_are_refused_before_they_are_written_on() {
+        let highest = STATED_MAX - NUMBERS_LEFT;
+        let with = |generation, epoch| Checkpoint {
+            channel_id: [1; 16],
+            generation,
+            epoch,
+            clean: false,
+            tail: 0,
+            tail_base: Lsn(0),
+            numbers_used: 0,
+            lsn: Lsn(0),
+            watermark: Lsn(0),
+            state: State::default(),
+        };
+        assert!(refuse_used_up(&with(highest - 1, highest - 1), highest - 1).is_ok());
+        for (generation, epoch, used) in [(highest, 0, 0), (0, highest, 0), (0, 0, highest)] {
+            assert!(refuse_used_up(&with(generation, epoch), used).is_err());
+        }
+        assert!(STATED_MAX < u64::MAX - STATED_MAX, "sums of a few need no care");
+    }
+}
