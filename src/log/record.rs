@@ -357,7 +357,20 @@ mod tests {
 
     #[test]
     fn zeros_are_never_a_record() {
-        assert!(decode(&[0; 64], 3, 4096, 0).is_err());
+        assert_eq!(decode(&[0; 64], 3, 4096, 0), Err(Flaw::new("a record", "zeros")));
         assert!(decode(&[], 3, 4096, 0).is_err());
+    }
+
+    #[test]
+    fn kinds_have_names_and_bytes_of_their_own() {
+        let names = (0..=255).filter_map(Kind::from_byte).map(Kind::name);
+        let expected = ["put", "ack", "state", "watermark", "close", "moved"];
+        assert!(names.eq(expected));
+    }
+
+    #[test]
+    fn a_record_gives_its_memory_back() {
+        let record = PendingRecord::new(Kind::Put, 1000, |out| out.push(1));
+        assert!(record.into_bytes().capacity() >= 1000);
     }
 }

@@ -269,6 +269,135 @@ mod tests {
     }
 
     #[test]
+    fn zeros_are_told_from_everything_else() {
+        for size in 0..200 {
+            assert!(is_zero(&vec![0; size]), "{size}");
+            for at in 0..size {
+                let mut bytes = vec![0; size];
+                bytes[at] = 1;
+                assert!(!is_zero(&bytes), "{at} of {size}");
+                bytes[size - 1 - at] = 1;
+                assert!(!is_zero(&bytes), "{at} of {size}, and its mirror");
+            }
+        }
+    }
+
+    const SEED: [u8; 16] = [7; 16];
+
+    fn record(payload: usize, at: u64) -> Vec<u8> {
+        let place = Place { lsn: Lsn(at - PAGE), watermark: Lsn(0), sequence: 3 };
+        let mut record = PendingRecord::new(Kind::Put, 0, |out| out.extend(vec![5; payload]));
+        record.place(&Seed::new(&SEED, 1), at, place).to_vec()
+    }
+
+    /// Both ways to read a file of these bytes.
+    fn scanners(bytes: &[u8]) -> [Scanner; 2] {
+        let file = SimDisk::new(1).storage().create("segment").expect("a new name");
+        write_all_at(&*file, bytes, 0).expect("works");
+        let origins = [Origin::File(file), Origin::Map(Box::new(bytes.to_vec()))];
+        origins.map(|origin| Scanner::new(origin, Seed::new(&SEED, 1), Lsn(0)))
+    }
+
+    #[test]
+    fn i6_a_record_is_read_up_to_its_limit_and_to_the_end_of_the_file_and_not_beyond() {
+        for payload in [0, 1, 100, BLOCK, BLOCK + 1] {
+            let record = record(payload, PAGE);
+            let end = PAGE + record.len() as u64;
+            let mut bytes = vec![0; PAGE as usize];
+            bytes.extend_from_slice(&record);
+            for limit in [end, end + 1, end + 1000] {
+                for mut scanner in scanners(&bytes) {
+                    let found = scanner.record_at(PAGE, limit).expect("whole");
+                    assert_eq!(&*found.payload, &vec![5; payload][..]);
+                }
+            }
+            for limit in [0, PAGE - 1, PAGE, PAGE + 39, end - 1] {
+                for mut scanner in scanners(&bytes) {
+                    let found = scanner.record_at(PAGE, limit).map(|_| ());
+                    assert!(matches!(found, Err(ScanError::Invalid(_))), "limit {limit}");
+                }
+            }
+            for mut scanner in scanners(&bytes) {
+                assert!(scanner.header_at(PAGE, PAGE + 40).is_ok(), "a header needs no payload");
+                assert!(scanner.header_at(PAGE, PAGE + 39).is_err());
+            }
+            for size in [0, PAGE, PAGE + 39, end - 1] {
+                for mut scanner in scanners(&bytes[..size as usize]) {
+                    let found = scanner.record_at(PAGE, end + 1000).map(|_| ());
+                    assert!(matches!(found, Err(ScanError::Invalid(_))), "a file of {size}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn records_one_behind_the_other_are_read_across_the_ends_of_blocks() {
+        let mut bytes = vec![0; PAGE as usize];
+        let mut places = Vec::new();
+        for payload in (0..40).map(|n| n * 977 % 30_000).chain([BLOCK, 10, 20]) {
+            places.push((bytes.len() as u64, payload));
+            let next = record(payload, bytes.len() as u64);
+            bytes.extend_from_slice(&next);
+        }
+        let limit = bytes.len() as u64;
+        for mut scanner in scanners(&bytes) {
+            for (at, payload) in &places {
+                let found = scanner.record_at(*at, limit).expect("whole");
+                assert_eq!((found.offset, found.payload.len()), (*at, *payload));
+            }
+            let mut from = PAGE;
+            for (at, _) in &places {
+                let (found, header) = scanner.next_header(from, limit).expect("works").expect("is");
+                assert_eq!((found, header.sequence), (*at, 3));
+                from = at + 1;
+            }
+            assert!(scanner.next_header(from, limit).expect("works").is_none());
+        }
+    }
+
+    /// Wherever a header stands it is found when it ends at the limit, or at the end of the file, and not when it
+    /// ends behind it.
+    #[test]
+    fn i6_a_header_is_found_up_to_the_limit() {
+        let places = (PAGE..PAGE + 2200).step_by(ALIGNMENT);
+        for at in places.step_by(5).chain([PAGE + 976, PAGE + 984, PAGE + 1016, PAGE + 1024]) {
+            let mut bytes = vec![0; at as usize];
+            bytes.extend_from_slice(&record(0, at));
+            let end = at + 40;
+            for from in [PAGE, at - 7, at] {
+                for limit in [end, end + 1, end + 50] {
+                    for mut scanner in scanners(&bytes) {
+                        let found = scanner.next_header(from, limit).expect("works");
+                        assert_eq!(found.map(|found| found.0), Some(at), "{from} to {limit}");
+                    }
+                }
+                for mut scanner in scanners(&bytes) {
+                    assert!(scanner.next_header(from, end - 1).expect("works").is_none());
+                }
+            }
+            for mut scanner in scanners(&bytes) {
+                assert!(scanner.next_header(at + 1, end + 50).expect("works").is_none());
+            }
+        }
+    }
+
+    /// A header that names another place than its own is none, unless the scanner knows no place.
+    #[test]
+    fn i5_a_header_is_searched_by_the_place_that_it_names() {
+        let at = PAGE + 80;
+        let mut bytes = vec![0; at as usize];
+        let place = Place { lsn: Lsn(4000), watermark: Lsn(0), sequence: 3 };
+        let mut record = PendingRecord::new(Kind::Put, 0, |_| {});
+        bytes.extend_from_slice(record.place(&Seed::new(&SEED, 1), at, place));
+        for mut scanner in scanners(&bytes) {
+            assert!(scanner.next_header(PAGE, at + 40).expect("works").is_none());
+            let mut scanner = scanner.with_any_lsn();
+            let found = scanner.next_header(PAGE, at + 40).expect("works");
+            assert_eq!(found.map(|found| found.0), Some(at));
+        }
+    }
+
+    #[test]
     fn i6_a_witness_is_seen_wherever_it_lies_at_the_end_of_a_block() {
         for block in 1..=2 {
             let end = PAGE + block * BLOCK as u64;

@@ -209,6 +209,36 @@ mod tests {
     }
 
     #[test]
+    fn i6_a_page_of_any_other_size_and_numbers_that_cannot_be_are_refused() {
+        let page = sample().encode();
+        for size in [0, 7, 8, 19, 20, 40, 4095] {
+            let found = SegmentHeader::decode(&page[..size]);
+            assert!(matches!(found, Err(HeaderFlaw::Invalid(_))), "{size}");
+        }
+        let longer = [&page[..], &[1; 100]].concat();
+        assert_eq!(SegmentHeader::decode(&longer), Ok(sample()), "records follow");
+        assert!(check_preamble(&page[..20], MAGIC, "it").is_ok());
+        let HeaderFlaw::Invalid(flaw) = SegmentHeader::decode(&[0; 4096]).expect_err("no header")
+        else {
+            panic!("zeros are no version");
+        };
+        assert_eq!(flaw.found, "zeros");
+        for wild in [STATED_MAX, STATED_MAX + 1] {
+            let headers = [
+                SegmentHeader { number: wild, ..sample() },
+                SegmentHeader { base: Lsn(wild), ..sample() },
+                SegmentHeader { first_sequence: wild, ..sample() },
+                SegmentHeader { capacity: wild, ..sample() },
+                SegmentHeader { epoch: wild, ..sample() },
+            ];
+            for header in headers {
+                let decoded = SegmentHeader::decode(&header.encode());
+                assert_eq!(decoded.is_ok(), wild == STATED_MAX, "{header:?}");
+            }
+        }
+    }
+
+    #[test]
     fn names_and_numbers() {
         assert_eq!(segment_name(42), "00000000000000000042.seg");
         assert_eq!(segment_number("00000000000000000042.seg"), Some(42));
