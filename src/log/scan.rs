@@ -355,8 +355,8 @@ mod tests {
         }
     }
 
-    /// Wherever a header stands it is found when it ends at the limit, or at the end of the file, and not when it
-    /// ends behind it.
+    /// Wherever a header stands it is found when it ends at the limit, or at the end of the file, and not
+    /// when it ends behind it.
     #[test]
     fn i6_a_header_is_found_up_to_the_limit() {
         let places = (PAGE..PAGE + 2200).step_by(ALIGNMENT);

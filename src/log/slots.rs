@@ -144,3 +144,162 @@ impl Slots {
         Ok(size >= needed)
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::log::checkpoint::State;
+    use crate::log::lsn::Lsn;
+    use crate::log::record::Flaw;
+    use crate::storage::sim::{CallKind, Fault, FaultPlan, SimDisk};
+
+    fn checkpoint(generation: u64, state: usize) -> Checkpoint {
+        Checkpoint {
+            channel_id: [1; 16],
+            generation,
+            epoch: 0,
+            clean: false,
+            tail: 1,
+            tail_base: Lsn(0),
+            numbers_used: 1,
+            lsn: Lsn(0),
+            watermark: Lsn(0),
+            state: State { sealed: Vec::new(), upper: vec![7; state] },
+        }
+    }
+
+    fn found(generation: Option<u64>) -> Slot {
+        generation.map_or(Slot::Absent, |generation| Slot::Valid(checkpoint(generation, 0)))
+    }
+
+    fn open(disk: &SimDisk, found: &[Slot; 2], is_new: bool) -> Slots {
+        Slots::open(Directory { storage: disk.storage() }, found, is_new).expect("works")
+    }
+
+    fn size(disk: &SimDisk, slot: usize) -> Option<usize> {
+        disk.read_file(SLOTS[slot]).map(|bytes| bytes.len())
+    }
+
+    /// The generation that a slot holds.
+    fn held(disk: &SimDisk, slot: usize) -> Option<u64> {
+        let bytes = disk.read_file(SLOTS[slot])?;
+        Checkpoint::decode(&bytes).ok().map(|checkpoint| checkpoint.generation)
+    }
+
+    #[test]
+    fn i7_an_opening_writes_over_what_is_not_valid_or_else_over_the_newest() {
+        for (a, b, first) in [
+            (None, None, 0),
+            (None, Some(3), 0),
+            (Some(3), None, 1),
+            (Some(3), Some(5), 1),
+            (Some(5), Some(3), 0),
+            (Some(5), Some(5), 0),
+        ] {
+            let disk = SimDisk::new(1);
+            let mut slots = open(&disk, &[found(a), found(b)], false);
+            let newest = a.max(b).unwrap_or(0);
+            for (turn, slot) in [first, 1 - first, first].into_iter().enumerate() {
+                let generation = newest + 1 + turn as u64;
+                let mut next = checkpoint(0, 0);
+                assert!(slots.write(&mut next).expect("works"));
+                assert_eq!(next.generation, generation);
+                assert_eq!(held(&disk, slot), Some(generation), "{a:?} {b:?}, turn {turn}");
+            }
+        }
+    }
+
+    #[test]
+    fn i8_slots_grow_early_and_far_and_on_a_full_disk_as_far_as_they_must() {
+        let disk = SimDisk::new(1);
+        let mut slots = open(&disk, &[Slot::Absent, Slot::Absent], true);
+        let write = |slots: &mut Slots, state: usize| {
+            let mut next = checkpoint(0, state);
+            slots.write(&mut next).expect("works")
+        };
+        let head = checkpoint(0, 0).encode().len();
+        assert!(write(&mut slots, 0));
+        assert_eq!((size(&disk, 0), size(&disk, 1)), (Some(64 << 10), None));
+        assert!(write(&mut slots, 0));
+        // Just half is not too much; a byte more is.
+        assert!(write(&mut slots, (32 << 10) - head));
+        assert_eq!(size(&disk, 0), Some(64 << 10));
+        assert!(write(&mut slots, (32 << 10) - head + 1));
+        assert_eq!(size(&disk, 1), Some((128 << 10) + 4096), "four times, in whole pages");
+        disk.set_capacity(Some(0));
+        assert!(write(&mut slots, (64 << 10) - head), "what there is will do");
+        assert!(!write(&mut slots, (132 << 10) - head + 1), "slot b is not large enough");
+        assert_eq!(held(&disk, 1), Some(4), "and is as it was");
+        assert!(write(&mut slots, 0), "and is the next still");
+        assert_eq!(held(&disk, 1), Some(6));
+        // There is room for a page more, and not for four times as much.
+        disk.set_capacity(Some(208 << 10));
+        assert!(slots.make_room_for(&checkpoint(0, (68 << 10) - head)).expect("works"));
+        let held = slots.files[0].as_ref().map(|slot| slot.size);
+        assert_eq!(held, Some(68 << 10), "just what is needed");
+        assert!(!slots.make_room_for(&checkpoint(0, (136 << 10) - head)).expect("works"));
+    }
+
+    #[test]
+    fn a_slot_that_cannot_be_made_is_refused_on_a_full_disk_and_else_an_error() {
+        for (kind, error, is_refused) in [
+            (CallKind::Create, io::ErrorKind::StorageFull, true),
+            (CallKind::Create, io::ErrorKind::Other, false),
+            (CallKind::Allocate, io::ErrorKind::StorageFull, true),
+            (CallKind::Allocate, io::ErrorKind::Other, false),
+        ] {
+            let disk = SimDisk::new(1);
+            let mut slots = open(&disk, &[Slot::Absent, Slot::Absent], true);
+            disk.set_plan(FaultPlan::new(Fault::Error(error)).on(&[kind]).sticky());
+            let outcome = slots.write(&mut checkpoint(0, 0));
+            assert_eq!(outcome.is_ok_and(|written| !written), is_refused, "{kind:?} {error:?}");
+        }
+    }
+
+    #[test]
+    fn i7_a_new_slot_is_durable_with_its_name_and_size() {
+        let disk = SimDisk::new(1);
+        let mut slots = open(&disk, &[Slot::Absent, Slot::Absent], true);
+        assert!(slots.write(&mut checkpoint(0, 10)).expect("works"));
+        let left = disk.crash(&crate::storage::sim::Crash::LoseAll);
+        assert_eq!((held(&left, 0), size(&left, 0)), (Some(1), Some(64 << 10)));
+        assert!(slots.write(&mut checkpoint(0, 10)).expect("works"));
+        assert!(slots.write(&mut checkpoint(0, 30_000)).expect("works"));
+        let left = disk.crash(&crate::storage::sim::Crash::LoseAll);
+        assert_eq!((held(&left, 0), held(&left, 1)), (Some(3), Some(2)));
+    }
+
+    #[test]
+    fn of_a_new_log_what_is_not_valid_is_cut_and_the_only_slot_is_renewed() {
+        let invalid = || Slot::Invalid(Flaw::new("a slot", "noise"));
+        for (slot, is_new, left) in [
+            (invalid(), true, 0),
+            (invalid(), false, 100),
+            (Slot::Valid(checkpoint(1, 0)), true, 100),
+        ] {
+            let disk = SimDisk::new(1);
+            disk.storage().create(SLOTS[0]).expect("works").set_size(100).expect("works");
+            let mut slots = open(&disk, &[slot, Slot::Absent], is_new);
+            assert_eq!(size(&disk, 0), Some(left));
+            slots.renew_the_only_one();
+            assert!(slots.write(&mut checkpoint(0, 0)).expect("works"));
+            assert!(held(&disk, 0).is_some(), "the only one comes first");
+        }
+        let disk = SimDisk::new(1);
+        disk.storage().create(SLOTS[1]).expect("works");
+        let mut slots = open(&disk, &[Slot::Absent, invalid()], true);
+        slots.renew_the_only_one();
+        assert!(slots.write(&mut checkpoint(0, 0)).expect("works"));
+        assert!(held(&disk, 1).is_some());
+        let disk = SimDisk::new(1);
+        for name in SLOTS {
+            disk.storage().create(name).expect("works");
+        }
+        let mut slots = open(&disk, &[found(Some(1)), found(Some(2))], true);
+        slots.renew_the_only_one();
+        assert!(slots.write(&mut checkpoint(0, 0)).expect("works"));
+        assert!(held(&disk, 1).is_some(), "with both there it is the newest's turn");
+    }
+}
