@@ -361,6 +361,5 @@ mod tests {
         for (generation, epoch, used) in [(highest, 0, 0), (0, highest, 0), (0, 0, highest)] {
             assert!(refuse_used_up(&with(generation, epoch), used).is_err());
         }
-        assert!(STATED_MAX < u64::MAX - STATED_MAX, "sums of a few need no care");
     }
 }
