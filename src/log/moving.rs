@@ -104,3 +104,34 @@ pub(super) fn rewrite(
     }
     directory.sync_file(&*file, name)
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use crate::storage::sim::{Crash, FailedSync, Fault, FaultPlan, SimDisk};
+
+    /// After a failed sync bytes may be shown that are not on the disk, and are not going there any more. Written
+    /// again they are: all of the range, and nothing else.
+    #[test]
+    fn i1_what_is_only_shown_is_on_the_disk_when_it_was_written_again() {
+        let size = 2 * BLOCK + 8192;
+        for range in [0..size, 4096..BLOCK + 4096, BLOCK..2 * BLOCK, 512..512, 512..size - 512] {
+            let disk = SimDisk::new(1);
+            let directory = Directory { storage: disk.storage() };
+            let file = directory.storage.create("a").expect("works");
+            file.allocate(size).expect("works");
+            file.sync_all().expect("works");
+            directory.sync().expect("works");
+            let bytes: Vec<u8> = (0..size).map(|at| (at / 512 % 251) as u8 + 1).collect();
+            directory.write(&*file, "a", &bytes, 0).expect("works");
+            disk.set_plan(FaultPlan::new(Fault::FailedSync(FailedSync::Lost)));
+            file.sync_data().expect_err("fails once");
+            drop(file);
+            rewrite(&directory, "a", range.clone()).expect("works");
+            let left = disk.crash(&Crash::LoseAll).read_file("a").expect("is there");
+            let expected = |at: usize| if range.contains(&(at as u64)) { bytes[at] } else { 0 };
+            let other = (0..size as usize).find(|at| left[*at] != expected(*at));
+            assert_eq!(other, None, "{range:?}");
+        }
+    }
+}
