@@ -41,7 +41,7 @@ Try `flumen demo` first: it shows what the rest is for, in about half a minute."
 /// What was typed.
 #[derive(Parser)]
 #[command(name = "flumen", version, about = ABOUT, after_help = exit::HELP)]
-#[command(disable_help_subcommand = true, max_term_width = 100)]
+#[command(arg_required_else_help = true, max_term_width = 100)]
 pub(crate) struct Arguments {
     /// Also report what is only of interest when something is wrong
     #[arg(long, short, global = true)]
