@@ -6,8 +6,8 @@ use std::thread;
 use std::time::Duration;
 
 use flumen::{
-    AckDurability, Channel, ChannelOptions, CommitError, CursorError, Durability, Event,
-    FileChannel, MemoryChannel, OpenError, PutError, ReadMode, TakeError, TakeTransaction,
+    AckDurability, Channel, ChannelOptions, CommitError, CursorError, Durability, EVENT_SIZE_MAX,
+    Event, FileChannel, MemoryChannel, OpenError, PutError, ReadMode, TakeError, TakeTransaction,
 };
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -521,4 +521,15 @@ fn every_option_is_one_of_its_own() {
         assert!(changed.iter().any(|field| is_its_own(&field)) || fields.len() != defaults.len());
         assert!(changed.len() <= 1, "{name} changes {changed:?}");
     }
+}
+
+#[test]
+fn the_largest_event_fits_and_a_byte_more_does_not() {
+    let channel = open(ChannelOptions::new());
+    let overhead = Event::new("").size();
+    let event = |size: u64| Event::new(vec![7; (size - overhead) as usize]);
+    assert_eq!(event(EVENT_SIZE_MAX).size(), EVENT_SIZE_MAX);
+    let mut put = channel.begin_put();
+    put.put(event(EVENT_SIZE_MAX)).expect("fits");
+    assert!(matches!(put.put(event(EVENT_SIZE_MAX + 1)), Err(PutError::TooLarge(_))));
 }

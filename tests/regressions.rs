@@ -353,9 +353,12 @@ fn a_place_that_is_not_there_is_no_channel() {
     drop(FileChannel::open(&path, ChannelOptions::new()).expect("makes one"));
     assert!(only_open().is_ok());
     let beneath_a_file = path.join("LOCK").join("channel");
-    match FileChannel::open(&beneath_a_file, ChannelOptions::new()).map(|_| "a channel") {
-        Err(OpenError::Storage(error)) => assert_eq!(error.operation, "create directory"),
-        other => panic!("{other:?}"),
+    for (create, operation) in [(true, "create directory"), (false, "open directory")] {
+        let options = ChannelOptions::new().create(create);
+        match FileChannel::open(&beneath_a_file, options).map(|_| "a channel") {
+            Err(OpenError::Storage(error)) => assert_eq!(error.operation, operation),
+            other => panic!("{other:?}"),
+        }
     }
 }
 
