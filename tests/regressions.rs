@@ -7,7 +7,8 @@ mod watched;
 
 use std::time::Duration;
 
-use flumen::storage::sim::{Crash, Fate, Fault, FaultPlan, PendingEffect, SimDisk};
+use flumen::storage::Access;
+use flumen::storage::sim::{CallKind, Crash, Fate, Fault, FaultPlan, PendingEffect, SimDisk};
 use flumen::{
     AckDurability, Channel, ChannelOptions, CommitError, Durability, EVENT_SIZE_MAX, Event,
     FileChannel, OpenError, PutError, tools,
@@ -395,6 +396,7 @@ fn i12_a_channel_knows_how_much_disk_it_takes() {
     grow.commit().expect("works");
     channel.checkpoint().expect("works");
     check(&channel);
+    put(&channel, "wanted, so that its segment stays and is cut").expect("works");
     drop(channel);
     let channel = open(&disk).expect("opens after no close");
     assert!(!channel.recovery().clean);
@@ -433,4 +435,31 @@ fn i9_a_segment_is_much_larger_than_the_state_that_it_begins_with() {
     let newest = names.iter().filter(|name| name.ends_with(".seg")).max().expect("a segment");
     let size = disk.read_file(newest).expect("there").len();
     assert!((8 * 36_000..9 * 36_000).contains(&size), "{size}");
+}
+
+/// A closed channel's last segment that somebody has cut gets its size back. Where that cannot be, the error says
+/// whether it is room that is missing.
+#[test]
+fn i10_a_segment_cut_behind_a_close_gets_its_size_back() {
+    let disk = SimDisk::new(1);
+    let channel = open(&disk).expect("opens");
+    put(&channel, "a").expect("works");
+    channel.close().expect("closes");
+    drop(channel);
+    let name = "00000000000000000001.seg";
+    let file = disk.storage().open(name, Access::ReadWrite).expect("is there");
+    file.set_size(8192).expect("works");
+    for (kind, operation) in [
+        (std::io::ErrorKind::Other, "restore the size of"),
+        (std::io::ErrorKind::StorageFull, "allocate a segment in"),
+    ] {
+        let disk = disk.snapshot();
+        disk.set_plan(FaultPlan::new(Fault::Error(kind)).on(&[CallKind::Allocate]).sticky());
+        match open(&disk).map(|_| "a channel") {
+            Err(OpenError::Storage(error)) => assert_eq!(error.operation, operation),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(open(&disk).expect("opens").recovery().clean);
+    assert_eq!(disk.read_file(name).map(|bytes| bytes.len()), Some(64 << 10));
 }
