@@ -11,7 +11,7 @@ use flumen::storage::Access;
 use flumen::storage::sim::{CallKind, Crash, Fate, Fault, FaultPlan, PendingEffect, SimDisk};
 use flumen::{
     AckDurability, Channel, ChannelOptions, CommitError, Durability, EVENT_SIZE_MAX, Event,
-    FileChannel, OpenError, PutError, tools,
+    FileChannel, OpenError, PutError, ReadMode, TakeError, tools,
 };
 use support::history::{drain, open, options};
 use watched::watched;
@@ -462,4 +462,52 @@ fn i10_a_segment_cut_behind_a_close_gets_its_size_back() {
     }
     assert!(open(&disk).expect("opens").recovery().clean);
     assert_eq!(disk.read_file(name).map(|bytes| bytes.len()), Some(64 << 10));
+}
+
+/// Complete segments are mapped when that is asked for, and else read.
+#[test]
+fn segments_are_mapped_when_asked_for() {
+    let disk = SimDisk::new(1);
+    let channel = open(&disk).expect("opens");
+    for letter in ["a", "b", "c"] {
+        put(&channel, &letter.repeat(40 << 10)).expect("works");
+    }
+    channel.close().expect("closes");
+    drop(channel);
+    for (mode, is_mapped) in [(ReadMode::Map, true), (ReadMode::Pread, false)] {
+        let options = options().read_mode(mode);
+        let disk = disk.snapshot();
+        let channel = FileChannel::open_on(disk.storage(), options.clone()).expect("opens");
+        assert_eq!(drain(&channel).expect("readable").len(), 3);
+        drop(channel);
+        let channel = FileChannel::open_on(disk.storage(), options).expect("opens");
+        let fault = Fault::Error(std::io::ErrorKind::Other);
+        disk.set_plan(FaultPlan::new(fault).on(&[CallKind::Map]));
+        let taken = channel.begin_take().take().map(|event| event.is_some());
+        assert_eq!(taken.is_err(), is_mapped, "{taken:?}");
+    }
+}
+
+/// A segment in another's place is damage of that file, and the error says which one it is.
+#[test]
+fn i6_a_segment_in_another_ones_place_is_named() {
+    let disk = SimDisk::new(1);
+    let channel = open(&disk).expect("opens");
+    for letter in ["a", "b", "c"] {
+        put(&channel, &letter.repeat(40 << 10)).expect("works");
+    }
+    channel.close().expect("closes");
+    drop(channel);
+    let names = [1, 2].map(|number| format!("{number:020}.seg"));
+    let [first, second] = names.each_ref().map(|name| disk.read_file(name).expect("is there"));
+    disk.write_file(&names[0], &second);
+    disk.write_file(&names[1], &first);
+    let channel = open(&disk).expect("opens");
+    match channel.begin_take().take() {
+        Err(TakeError::Corrupt(damage)) => {
+            assert_eq!((&damage.file, damage.offset), (&names[0], 0));
+            assert_eq!(damage.expected, "segment 1 at Lsn 0");
+        }
+        other => panic!("{other:?}"),
+    };
 }

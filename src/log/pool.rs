@@ -323,7 +323,7 @@ impl Pool {
 
     /// Notes how large a reserve file is to be, without making any.
     pub(crate) fn plan_reserve(&mut self, size: u64) {
-        self.reserve_size = size.max(2 * PAGE).next_multiple_of(PAGE);
+        self.reserve_size = size.next_multiple_of(PAGE);
     }
 
     /// Sees to it that the reserve is complete, with files of at least `size` bytes, as far as the disk has
@@ -449,4 +449,132 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
     const EMFILE: i32 = 24;
     matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
         || matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use crate::storage::sim::{CallKind, Fault, FaultPlan, SimDisk};
+
+    const SIZE: u64 = 64 << 10;
+
+    fn pool(disk: &SimDisk) -> Pool {
+        Pool::new(Directory { storage: disk.storage() }, SIZE)
+    }
+
+    /// A segment's file of the given size, counted as in use.
+    fn used(disk: &SimDisk, pool: &mut Pool, number: u64, size: u64) {
+        disk.write_file(&segment_name(number), &vec![0; size as usize]);
+        pool.count(size);
+    }
+
+    fn names(disk: &SimDisk, prefix: &str) -> usize {
+        disk.file_names().iter().filter(|name| name.starts_with(prefix)).count()
+    }
+
+    fn bytes(disk: &SimDisk) -> u64 {
+        let size = |name: &String| disk.read_file(name).map_or(0, |bytes| bytes.len() as u64);
+        disk.file_names().iter().map(size).sum()
+    }
+
+    #[test]
+    fn i12_what_is_kept_is_three_for_the_reserve_and_two_for_segments() {
+        let disk = SimDisk::new(1);
+        let mut pool = pool(&disk);
+        pool.plan_reserve(SIZE);
+        for number in 1..=8 {
+            used(&disk, &mut pool, number, SIZE);
+            pool.recycle(number).expect("works");
+        }
+        assert_eq!((names(&disk, "reserve-"), names(&disk, "spare-")), (3, 2));
+        assert_eq!(pool.disk_bytes(), bytes(&disk));
+        pool.replenish(SIZE, 9).expect("works");
+        assert_eq!(
+            (names(&disk, "reserve-"), names(&disk, "spare-")),
+            (3, 2),
+            "nothing is missing"
+        );
+    }
+
+    #[test]
+    fn i8_files_too_small_for_the_reserve_are_better_than_none_but_no_more_than_three() {
+        let disk = SimDisk::new(1);
+        let mut pool = pool(&disk);
+        pool.plan_reserve(2 * SIZE);
+        for number in 1..=8 {
+            used(&disk, &mut pool, number, SIZE / 2);
+            pool.recycle(number).expect("works");
+        }
+        assert_eq!((names(&disk, "reserve-"), names(&disk, "spare-")), (3, 0));
+        assert!(!pool.is_reserve_complete());
+        pool.replenish(2 * SIZE, 9).expect("works");
+        assert!(pool.is_reserve_complete());
+        assert_eq!((names(&disk, "reserve-"), bytes(&disk)), (3, 6 * SIZE));
+        assert_eq!(pool.disk_bytes(), bytes(&disk));
+    }
+
+    #[test]
+    fn i8_what_the_reserve_has_too_much_makes_room_on_a_full_disk() {
+        let disk = SimDisk::new(1);
+        let mut pool = pool(&disk);
+        pool.plan_reserve(SIZE);
+        for number in 1..=2 {
+            used(&disk, &mut pool, number, 2 * SIZE);
+            pool.recycle(number).expect("works");
+        }
+        disk.set_capacity(Some(4 * SIZE));
+        pool.replenish(SIZE, 3).expect("works");
+        assert!(pool.is_reserve_complete());
+        assert_eq!(pool.disk_bytes(), bytes(&disk));
+    }
+
+    #[test]
+    fn no_room_is_no_error_and_anything_else_is() {
+        for (kind, is_error) in [(io::ErrorKind::StorageFull, false), (io::ErrorKind::Other, true)]
+        {
+            for call in [CallKind::Allocate, CallKind::Create] {
+                let disk = SimDisk::new(1);
+                let mut pool = pool(&disk);
+                pool.plan_reserve(SIZE);
+                disk.set_plan(FaultPlan::new(Fault::Error(kind)).on(&[call]).sticky());
+                let obtained = pool.obtain(1, SIZE, SIZE, true);
+                assert_eq!(obtained.is_err(), is_error, "{call:?} {kind:?}");
+                assert!(obtained.is_err() || disk.file_names().is_empty(), "and nothing is left");
+                assert_eq!(pool.replenish(SIZE, 1).is_err(), is_error);
+                assert!(!pool.is_reserve_complete());
+            }
+            let disk = SimDisk::new(1);
+            let mut pool = pool(&disk);
+            used(&disk, &mut pool, 1, SIZE);
+            pool.plan_reserve(2 * SIZE);
+            pool.recycle(1).expect("works");
+            disk.set_plan(FaultPlan::new(Fault::Error(kind)).on(&[CallKind::Allocate]).sticky());
+            assert_eq!(pool.replenish(2 * SIZE, 2).is_err(), is_error, "growing one");
+        }
+    }
+
+    /// Else it could have two names after a loss of power.
+    #[test]
+    fn i7_a_file_is_not_renamed_again_before_its_name_is_durable() {
+        let disk = SimDisk::new(1);
+        let mut pool = pool(&disk);
+        used(&disk, &mut pool, 1, SIZE);
+        pool.plan_reserve(2 * SIZE);
+        pool.recycle(1).expect("works");
+        let kept = Kept::Reserve.name(1);
+        assert!(disk.file_names().contains(&kept));
+        let fault = Fault::Error(io::ErrorKind::Other);
+        disk.set_plan(FaultPlan::new(fault).on(&[CallKind::SyncDirectory]));
+        pool.replenish(2 * SIZE, 2).expect_err("its name cannot be made durable");
+        assert!(disk.file_names().contains(&kept), "so it keeps it: {:?}", disk.file_names());
+        // Nor between its draft and its name.
+        let disk = SimDisk::new(1);
+        let mut pool = self::pool(&disk);
+        used(&disk, &mut pool, 1, SIZE);
+        pool.plan_reserve(2 * SIZE);
+        pool.recycle(1).expect("works");
+        disk.set_plan(FaultPlan::new(fault).on(&[CallKind::SyncDirectory]).after(1));
+        pool.replenish(2 * SIZE, 2).expect_err("the draft's name cannot be made durable");
+        assert_eq!(names(&disk, DRAFT), 1, "{:?}", disk.file_names());
+    }
 }

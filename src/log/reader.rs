@@ -182,9 +182,3 @@ impl LogReader {
         Err(Damage { file: name.to_string(), offset: 0, flaw, sequences }.into())
     }
 }
-
-impl Drop for LogReader {
-    fn drop(&mut self) {
-        self.release();
-    }
-}

@@ -139,8 +139,9 @@ impl Scanner {
 
     /// The header at `offset`; the payload is not looked at.
     pub(crate) fn header_at(&mut self, offset: u64, limit: u64) -> Result<RecordHeader, ScanError> {
-        if limit < offset || limit - offset < HEADER_SIZE as u64 {
-            let found = format!("{} bytes", limit.saturating_sub(offset));
+        let room = limit.saturating_sub(offset);
+        if room < HEADER_SIZE as u64 {
+            let found = format!("{room} bytes");
             return Err(ScanError::Invalid(Flaw::new("a record header of 40 bytes", found)));
         }
         self.fill(offset, HEADER_SIZE, limit).map_err(ScanError::Io)?;
@@ -157,7 +158,7 @@ impl Scanner {
         limit: u64,
     ) -> io::Result<Option<(u64, RecordHeader)>> {
         let mut offset = from.next_multiple_of(ALIGNMENT as u64);
-        while offset < limit && limit - offset >= HEADER_SIZE as u64 {
+        while limit.saturating_sub(offset) >= HEADER_SIZE as u64 {
             self.fill(offset, HEADER_SIZE, limit)?;
             let start = (offset - self.block_at) as usize;
             let block = &self.block[start.min(self.block_size)..self.block_size];
@@ -324,7 +325,9 @@ mod tests {
             for size in [0, PAGE, PAGE + 39, end - 1] {
                 for mut scanner in scanners(&bytes[..size as usize]) {
                     let found = scanner.record_at(PAGE, end + 1000).map(|_| ());
-                    assert!(matches!(found, Err(ScanError::Invalid(_))), "a file of {size}");
+                    let Err(ScanError::Invalid(flaw)) = found else { panic!("a file of {size}") };
+                    let is_cut = size == end - 1 && payload > 0;
+                    assert_eq!(flaw.found == "the end of the file 1 bytes early", is_cut, "{flaw}");
                 }
             }
         }
@@ -394,6 +397,25 @@ mod tests {
             let mut scanner = scanner.with_any_lsn();
             let found = scanner.next_header(PAGE, at + 40).expect("works");
             assert_eq!(found.map(|found| found.0), Some(at));
+        }
+    }
+
+    #[test]
+    fn i6_the_highest_of_all_witnesses_counts() {
+        for lowest_first in [true, false] {
+            let mut bytes = vec![9; PAGE as usize + 5 * 80];
+            for turn in 0..5_u64 {
+                let at = PAGE + turn * 80 + 40;
+                let watermark = Lsn(if lowest_first { turn } else { 5 - turn });
+                let place = Place { lsn: Lsn(at - PAGE), watermark, sequence: 0 };
+                let mut record = PendingRecord::new(Kind::Watermark, 0, |_| {});
+                let record = record.place(&Seed::new(&SEED, 1), at, place);
+                bytes[at as usize..at as usize + 40].copy_from_slice(record);
+            }
+            for mut scanner in scanners(&bytes) {
+                let found = scanner.look_behind(PAGE, bytes.len() as u64).expect("works");
+                assert_eq!(found.watermark, Some(Lsn(if lowest_first { 4 } else { 5 })));
+            }
         }
     }
 

@@ -234,12 +234,16 @@ mod tests {
         assert_eq!(held(&disk, 1), Some(4), "and is as it was");
         assert!(write(&mut slots, 0), "and is the next still");
         assert_eq!(held(&disk, 1), Some(6));
+        let is_enough_for = |slots: &mut Slots, size: usize| {
+            slots.make_room_for(&checkpoint(0, size - head)).expect("works")
+        };
+        assert!(!is_enough_for(&mut slots, 100 << 10), "for slot b it would be");
         // There is room for a page more, and not for four times as much.
         disk.set_capacity(Some(208 << 10));
-        assert!(slots.make_room_for(&checkpoint(0, (68 << 10) - head)).expect("works"));
+        assert!(is_enough_for(&mut slots, 68 << 10));
         let held = slots.files[0].as_ref().map(|slot| slot.size);
         assert_eq!(held, Some(68 << 10), "just what is needed");
-        assert!(!slots.make_room_for(&checkpoint(0, (136 << 10) - head)).expect("works"));
+        assert!(!is_enough_for(&mut slots, 136 << 10));
     }
 
     #[test]
@@ -269,6 +273,9 @@ mod tests {
         assert!(slots.write(&mut checkpoint(0, 30_000)).expect("works"));
         let left = disk.crash(&crate::storage::sim::Crash::LoseAll);
         assert_eq!((held(&left, 0), held(&left, 1)), (Some(3), Some(2)));
+        assert!(slots.make_room_for(&checkpoint(0, 100_000)).expect("works"));
+        let left = disk.crash(&crate::storage::sim::Crash::LoseAll);
+        assert!(size(&left, 0).min(size(&left, 1)) >= Some(400_000), "grown is grown");
     }
 
     #[test]
