@@ -396,7 +396,8 @@ fn i12_a_channel_knows_how_much_disk_it_takes() {
     grow.commit().expect("works");
     channel.checkpoint().expect("works");
     check(&channel);
-    put(&channel, "wanted, so that its segment stays and is cut").expect("works");
+    // The second witnesses that the first was synced; so the first stays where it is, and its segment is cut.
+    (0..2).for_each(|_| put(&channel, "wanted").expect("works"));
     drop(channel);
     let channel = open(&disk).expect("opens after no close");
     assert!(!channel.recovery().clean);
@@ -510,4 +511,36 @@ fn i6_a_segment_in_another_ones_place_is_named() {
         }
         other => panic!("{other:?}"),
     };
+}
+
+/// An opening that fails may have written under the next number. So the one after it takes another.
+#[test]
+fn i5_an_opening_that_fails_has_used_up_a_number() {
+    let disk = SimDisk::new(1);
+    let channel = open(&disk).expect("opens");
+    put(&channel, "a").expect("works");
+    drop(channel);
+    let newest =
+        |disk: &SimDisk| disk.file_names().into_iter().rfind(|name| name.ends_with(".seg"));
+    assert_eq!(newest(&disk).as_deref(), Some("00000000000000000001.seg"));
+    let fault = Fault::Error(std::io::ErrorKind::Other);
+    disk.set_plan(FaultPlan::new(fault).on(&[CallKind::SyncDirectory]));
+    assert!(open(&disk).is_err());
+    let channel = open(&disk).expect("opens");
+    assert_eq!(newest(&disk).as_deref(), Some("00000000000000000003.seg"));
+    assert_eq!(drain(&channel).expect("readable"), ["a"]);
+}
+
+/// What is replayed is the records since the last checkpoint, and is counted.
+#[test]
+fn i10_an_opening_says_how_much_it_replayed() {
+    let disk = SimDisk::new(1);
+    let channel = open(&disk).expect("opens");
+    put(&channel, "a").expect("works");
+    channel.checkpoint().expect("works");
+    (0..3).for_each(|_| put(&channel, &"x".repeat(1000)).expect("works"));
+    drop(channel);
+    // 40 of the record, 8 of its head, 8 of the event.
+    let channel = open(&disk).expect("opens");
+    assert_eq!(channel.recovery().replayed_bytes, 3 * (40 + 8 + 8 + 1000));
 }

@@ -110,8 +110,8 @@ mod tests {
     use super::*;
     use crate::storage::sim::{Crash, FailedSync, Fault, FaultPlan, SimDisk};
 
-    /// After a failed sync bytes may be shown that are not on the disk, and are not going there any more. Written
-    /// again they are: all of the range, and nothing else.
+    /// After a failed sync bytes may be shown that are not on the disk, and are not going there any more.
+    /// Written again they are: all of the range, and nothing else.
     #[test]
     fn i1_what_is_only_shown_is_on_the_disk_when_it_was_written_again() {
         let size = 2 * BLOCK + 8192;
