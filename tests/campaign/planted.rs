@@ -79,7 +79,7 @@ const CATCHES: &[Catch] = &[
     unit("LsnNotCompared", "log::record::tests::i5_a_record_is_valid_in_one_place_only"),
     chain("AppendBehindTornEnd"),
     test("CutOnDamage", "damage", "i6_every_bit"),
-    shuttle("ReadErrorIsTheEnd"),
+    test("ReadErrorIsTheEnd", "decision_table", "sweep::i6_a_failed_read_is_no_verdict"),
     test("WatermarkStuck", "damage", "i6_every_bit"),
     shuttle("WatermarkEarly"),
     shuttle("SameSlotAlways"),
