@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use flumen::{Bytes, Channel, ChannelOptions, Durability, FileChannel};
 
-use support::{BODY, put};
+use support::{BODY, put, resident};
 
 const ROUNDS: usize = 5;
 
@@ -63,12 +63,6 @@ fn open(directory: &Path) {
     if channel.recovery().clean {
         channel.close().expect("works");
     }
-}
-
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
 fn run(arguments: &[&str]) -> String {

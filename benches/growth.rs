@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use flumen::{Bytes, Channel, ChannelOptions, Durability, FileChannel, TakeTransaction};
 
-use support::{BODY, directory, options, put, take};
+use support::{BODY, directory, options, put, resident, take};
 
 const SMALL: usize = 64;
 /// Events in a transaction.
@@ -65,12 +65,6 @@ fn row(kind: &str, size: u64, is_reopened: bool) {
     let first = run(kind);
     let second = if is_reopened { run("reopened") } else { String::new() };
     println!("{size:9}   {first}   {second}");
-}
-
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
 /// Microseconds that `act` takes.

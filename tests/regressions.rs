@@ -465,16 +465,21 @@ fn i10_a_segment_cut_behind_a_close_gets_its_size_back() {
     assert_eq!(disk.read_file(name).map(|bytes| bytes.len()), Some(64 << 10));
 }
 
-/// Complete segments are mapped when that is asked for, and else read.
-#[test]
-fn segments_are_mapped_when_asked_for() {
+/// A closed channel of three events, each in a segment of its own.
+fn three_segments() -> SimDisk {
     let disk = SimDisk::new(1);
     let channel = open(&disk).expect("opens");
     for letter in ["a", "b", "c"] {
         put(&channel, &letter.repeat(40 << 10)).expect("works");
     }
     channel.close().expect("closes");
-    drop(channel);
+    disk
+}
+
+/// Complete segments are mapped when that is asked for, and else read.
+#[test]
+fn segments_are_mapped_when_asked_for() {
+    let disk = three_segments();
     for (mode, is_mapped) in [(ReadMode::Map, true), (ReadMode::Pread, false)] {
         let options = options().read_mode(mode);
         let disk = disk.snapshot();
@@ -492,13 +497,7 @@ fn segments_are_mapped_when_asked_for() {
 /// A segment in another's place is damage of that file, and the error says which one it is.
 #[test]
 fn i6_a_segment_in_another_ones_place_is_named() {
-    let disk = SimDisk::new(1);
-    let channel = open(&disk).expect("opens");
-    for letter in ["a", "b", "c"] {
-        put(&channel, &letter.repeat(40 << 10)).expect("works");
-    }
-    channel.close().expect("closes");
-    drop(channel);
+    let disk = three_segments();
     let names = [1, 2].map(|number| format!("{number:020}.seg"));
     let [first, second] = names.each_ref().map(|name| disk.read_file(name).expect("is there"));
     disk.write_file(&names[0], &second);

@@ -52,6 +52,13 @@ pub(crate) fn take(channel: &FileChannel, count: usize) -> usize {
     taken
 }
 
+/// Resident memory of this process, in KiB.
+pub(crate) fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
 /// The raw limit: a file whose blocks have all been written, written over from end to end.
 pub(crate) struct Raw {
     _directory: tempfile::TempDir,

@@ -118,6 +118,22 @@ pub(crate) struct Checkpoint {
 }
 
 impl Checkpoint {
+    /// That of a log that holds nothing yet.
+    pub(crate) fn unborn(channel_id: [u8; 16]) -> Checkpoint {
+        Checkpoint {
+            channel_id,
+            generation: 0,
+            epoch: 0,
+            clean: false,
+            tail: 0,
+            tail_base: Lsn(0),
+            numbers_used: 0,
+            lsn: Lsn(0),
+            watermark: Lsn(0),
+            state: State::default(),
+        }
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = vec![0; HEADER_SIZE];
         out[..8].copy_from_slice(MAGIC);

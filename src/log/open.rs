@@ -12,7 +12,7 @@
 use std::cell::RefCell;
 
 use super::begin::{Claim, NewSegment, open_lanes, reserve_size};
-use super::checkpoint::{Checkpoint, SLOTS, Sealed, State};
+use super::checkpoint::{Checkpoint, SLOTS, Sealed};
 use super::directory::Directory;
 use super::error::LogError;
 use super::lsn::Lsn;
@@ -45,18 +45,7 @@ impl Log {
         upper: Vec<u8>,
     ) -> Result<Option<Log>, LogError> {
         let survey = Survey {
-            checkpoint: Checkpoint {
-                channel_id: directory.storage.unique_id(),
-                generation: 0,
-                epoch: 0,
-                clean: false,
-                tail: 0,
-                tail_base: Lsn(0),
-                numbers_used: 0,
-                lsn: Lsn(0),
-                watermark: Lsn(0),
-                state: State::default(),
-            },
+            checkpoint: Checkpoint::unborn(directory.storage.unique_id()),
             tail: None,
             end: End::Unborn,
             watermark: Lsn(0),
@@ -345,17 +334,9 @@ mod tests {
     #[test]
     fn numbers_that_no_log_reaches_are_refused_before_they_are_written_on() {
         let highest = STATED_MAX - NUMBERS_LEFT;
-        let with = |generation, epoch| Checkpoint {
-            channel_id: [1; 16],
-            generation,
-            epoch,
-            clean: false,
-            tail: 0,
-            tail_base: Lsn(0),
-            numbers_used: 0,
-            lsn: Lsn(0),
-            watermark: Lsn(0),
-            state: State::default(),
+        let with = |generation, epoch| {
+            let unborn = Checkpoint::unborn([1; 16]);
+            Checkpoint { generation, epoch, ..unborn }
         };
         assert!(refuse_used_up(&with(highest - 1, highest - 1), highest - 1).is_ok());
         for (generation, epoch, used) in [(highest, 0, 0), (0, highest, 0), (0, 0, highest)] {

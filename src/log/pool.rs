@@ -462,10 +462,11 @@ mod tests {
         Pool::new(Directory { storage: disk.storage() }, SIZE)
     }
 
-    /// A segment's file of the given size, counted as in use.
-    fn used(disk: &SimDisk, pool: &mut Pool, number: u64, size: u64) {
+    /// Has a segment of the given size, that was in use, recycled.
+    fn recycle(disk: &SimDisk, pool: &mut Pool, number: u64, size: u64) {
         disk.write_file(&segment_name(number), &vec![0; size as usize]);
         pool.count(size);
+        pool.recycle(number).expect("works");
     }
 
     fn names(disk: &SimDisk, prefix: &str) -> usize {
@@ -483,8 +484,7 @@ mod tests {
         let mut pool = pool(&disk);
         pool.plan_reserve(SIZE);
         for number in 1..=8 {
-            used(&disk, &mut pool, number, SIZE);
-            pool.recycle(number).expect("works");
+            recycle(&disk, &mut pool, number, SIZE);
         }
         assert_eq!((names(&disk, "reserve-"), names(&disk, "spare-")), (3, 2));
         assert_eq!(pool.disk_bytes(), bytes(&disk));
@@ -505,8 +505,7 @@ mod tests {
         let mut pool = pool(&disk);
         pool.plan_reserve(2 * SIZE);
         for number in 1..=8 {
-            used(&disk, &mut pool, number, SIZE / 2);
-            pool.recycle(number).expect("works");
+            recycle(&disk, &mut pool, number, SIZE / 2);
         }
         assert_eq!((names(&disk, "reserve-"), names(&disk, "spare-")), (3, 0));
         assert!(!pool.is_reserve_complete());
@@ -522,8 +521,7 @@ mod tests {
         let mut pool = pool(&disk);
         pool.plan_reserve(SIZE);
         for number in 1..=2 {
-            used(&disk, &mut pool, number, 2 * SIZE);
-            pool.recycle(number).expect("works");
+            recycle(&disk, &mut pool, number, 2 * SIZE);
         }
         disk.set_capacity(Some(4 * SIZE));
         pool.replenish(SIZE, 3).expect("works");
@@ -548,9 +546,8 @@ mod tests {
             }
             let disk = SimDisk::new(1);
             let mut pool = pool(&disk);
-            used(&disk, &mut pool, 1, SIZE);
             pool.plan_reserve(2 * SIZE);
-            pool.recycle(1).expect("works");
+            recycle(&disk, &mut pool, 1, SIZE);
             // Once: after no room for growth there may be some for another file.
             disk.set_plan(FaultPlan::new(Fault::Error(kind)).on(&[CallKind::Allocate]));
             assert_eq!(pool.replenish(2 * SIZE, 2).is_err(), is_error, "growing one");
@@ -562,9 +559,8 @@ mod tests {
     fn i7_a_file_is_not_renamed_again_before_its_name_is_durable() {
         let disk = SimDisk::new(1);
         let mut pool = pool(&disk);
-        used(&disk, &mut pool, 1, SIZE);
         pool.plan_reserve(2 * SIZE);
-        pool.recycle(1).expect("works");
+        recycle(&disk, &mut pool, 1, SIZE);
         let kept = Kept::Reserve.name(1);
         assert!(disk.file_names().contains(&kept));
         let fault = Fault::Error(io::ErrorKind::Other);
@@ -574,9 +570,8 @@ mod tests {
         // Nor between its draft and its name.
         let disk = SimDisk::new(1);
         let mut pool = self::pool(&disk);
-        used(&disk, &mut pool, 1, SIZE);
         pool.plan_reserve(2 * SIZE);
-        pool.recycle(1).expect("works");
+        recycle(&disk, &mut pool, 1, SIZE);
         disk.set_plan(FaultPlan::new(fault).on(&[CallKind::SyncDirectory]).after(1));
         pool.replenish(2 * SIZE, 2).expect_err("the draft's name cannot be made durable");
         assert_eq!(names(&disk, DRAFT), 1, "{:?}", disk.file_names());

@@ -151,23 +151,12 @@ mod tests {
 
     use super::*;
     use crate::log::checkpoint::State;
-    use crate::log::lsn::Lsn;
     use crate::log::record::Flaw;
     use crate::storage::sim::{CallKind, Fault, FaultPlan, SimDisk};
 
     fn checkpoint(generation: u64, state: usize) -> Checkpoint {
-        Checkpoint {
-            channel_id: [1; 16],
-            generation,
-            epoch: 0,
-            clean: false,
-            tail: 1,
-            tail_base: Lsn(0),
-            numbers_used: 1,
-            lsn: Lsn(0),
-            watermark: Lsn(0),
-            state: State { sealed: Vec::new(), upper: vec![7; state] },
-        }
+        let state = State { sealed: Vec::new(), upper: vec![7; state] };
+        Checkpoint { generation, state, ..Checkpoint::unborn([1; 16]) }
     }
 
     fn found(generation: Option<u64>) -> Slot {
