@@ -2,7 +2,7 @@
 //! the simulated disk.
 //!
 //! ```sh
-//! RUSTFLAGS="--cfg loom" cargo test --locked --release --lib --no-default-features \
+//! RUSTFLAGS="--cfg loom" cargo test --locked --release --lib --no-default-features --features sim \
 //!     --target-dir target/loom -- loom --nocapture
 //! ```
 //!

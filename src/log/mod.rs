@@ -50,7 +50,7 @@ pub(crate) mod raw {
     pub(crate) use super::survey::Survey;
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 pub(crate) mod testing {
     //! What tests of the layer above need to see of a record.
 

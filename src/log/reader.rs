@@ -87,11 +87,14 @@ impl LogReader {
         let open = self.open.as_mut().expect("a segment was entered by the caller");
         let offset = open.scanner.offset_of(position);
         let limit = open.scanner.offset_of(end);
+        let error = match open.scanner.record_at(offset, limit) {
+            Ok(found) => return Ok(found),
+            Err(error) => error,
+        };
         let file = segment_name(open.number);
-        match open.scanner.record_at(offset, limit) {
-            Ok(found) => Ok(found),
-            Err(ScanError::Io(error)) => Err(self.log.directory.error(&file, "read", error).into()),
-            Err(ScanError::Invalid(flaw)) => {
+        match error {
+            ScanError::Io(error) => Err(self.log.directory.error(&file, "read", error).into()),
+            ScanError::Invalid(flaw) => {
                 let sequences = Some(open.sequences.clone());
                 Err(Damage { file, offset, flaw, sequences }.into())
             }

@@ -282,7 +282,7 @@ pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
 }
 
 /// The payload of a record that has no place yet.
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 pub(crate) fn payload_of(record: &PendingRecord) -> Vec<u8> {
     record.bytes[HEADER_SIZE..HEADER_SIZE + record.payload_size as usize].to_vec()
 }

@@ -106,10 +106,12 @@ pub(crate) fn check_preamble(bytes: &[u8], magic: &[u8; 8], what: &str) -> Resul
         return Err(HeaderFlaw::Invalid(Flaw::new(expected, found)));
     }
     let version = u32_at(bytes, 8);
-    let known = format!("format version {version}, known is {VERSION}");
     match version {
         VERSION => Ok(()),
-        _ if (1..VERSION_MAX).contains(&version) => Err(HeaderFlaw::Unsupported(known)),
+        _ if (1..VERSION_MAX).contains(&version) => {
+            let known = format!("format version {version}, known is {VERSION}");
+            Err(HeaderFlaw::Unsupported(known))
+        }
         // Noise, or a write torn behind the magic: in the slot or segment that does not count it must not
         // keep a channel from opening.
         _ => Err(HeaderFlaw::Invalid(Flaw::new("a format version", version.to_string()))),

@@ -67,7 +67,8 @@ fn tests(build: Build, targets: &[&str]) -> Result<Programs, String> {
     };
     let mut cargo = Command::new(env!("CARGO"));
     cargo.current_dir(root()).env("RUSTFLAGS", flags);
-    cargo.args(["test", "--locked", "--no-run", "--no-default-features", "--profile", profile]);
+    cargo.args(["test", "--locked", "--no-run", "--no-default-features", "--features", "sim"]);
+    cargo.args(["--profile", profile]);
     cargo.args(["--message-format", "json-render-diagnostics", "--target-dir"]);
     cargo.arg(place().join(directory));
     for target in targets {

@@ -78,7 +78,7 @@ impl Image {
 }
 
 /// How many images to make of a moment.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Hash)]
 pub(crate) struct Detail {
     /// Every subset up to so many pending effects.
     pub(crate) subsets: usize,
@@ -134,7 +134,7 @@ pub(crate) fn images(moment: &SimDisk, detail: Detail, is_next: bool) -> Vec<Ima
             images.extend(pairs.map(|(one, other)| Image::Pair(one, other)));
         }
     }
-    let seed = moment.trace_hash();
+    let seed = moment.moment_hash();
     let is_data = |index: &usize| matches!(pending[*index].kind, EffectKind::Data { .. });
     if meant.iter().any(is_data) {
         let points = moment.torn_points();

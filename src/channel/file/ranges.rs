@@ -116,7 +116,7 @@ impl RangeSet {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 #[allow(clippy::single_range_in_vec_init, reason = "one range is meant, not its numbers")]
 mod tests {
     use std::collections::BTreeSet;

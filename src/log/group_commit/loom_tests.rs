@@ -2,7 +2,7 @@
 //! one, on loom's locks; only the disk behind [`Groups`] is made of plain values.
 //!
 //! ```sh
-//! RUSTFLAGS="--cfg loom" cargo test --release --lib --no-default-features \
+//! RUSTFLAGS="--cfg loom" cargo test --release --lib --no-default-features --features sim \
 //!     --target-dir target/loom -- loom --nocapture
 //! ```
 //!

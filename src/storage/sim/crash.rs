@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::effect::{Change, Effect, EffectKind, Fate, PendingEffect, SECTOR_SIZE};
-use super::random::{Random, mix};
+use super::random::{Random, fingerprint, mix};
 use super::state::{Inode, State, apply_to_names};
 
 /// Which of the pending effects survive a loss of power. Effects are numbered in the order of the calls,
@@ -103,6 +103,26 @@ impl State {
     /// The pending effects, in the order of the calls.
     pub(super) fn describe(&self) -> Vec<PendingEffect> {
         self.pending.iter().map(|effect| self.describe_one(effect)).collect()
+    }
+
+    /// See [`SimDisk::moment_hash`](super::SimDisk::moment_hash).
+    pub(super) fn fingerprint(&self) -> u64 {
+        let rank = |inode: u64| self.inodes.range(..inode).count() as u64;
+        let mut hash = 0;
+        for names in [&self.names, &self.durable_names] {
+            for (name, inode) in names {
+                hash = mix(mix(hash, fingerprint(name.as_bytes())), rank(*inode));
+            }
+            hash = mix(hash, names.len() as u64);
+        }
+        for inode in self.inodes.values() {
+            hash = mix(mix(hash, inode.cache.fingerprint()), inode.durable.fingerprint());
+        }
+        for effect in self.pending.iter() {
+            let is_in_flight = u64::from(effect.call == self.call);
+            hash = mix(mix(hash, effect.change.fingerprint(rank)), is_in_flight);
+        }
+        hash
     }
 
     /// The disk after a loss of power.

@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::content::Content;
-use super::random::Random;
+use super::random::{Random, fingerprint, mix};
 
 /// What a disk writes whole, as far as it keeps its word.
 pub const SECTOR_SIZE: u64 = 512;
@@ -157,6 +157,23 @@ impl Change {
             | Change::Reservation { inode, .. } => Some(*inode),
             _ => None,
         }
+    }
+
+    /// A fingerprint; `rank` gives an inode's number among those that there are.
+    pub(super) fn fingerprint(&self, rank: impl Fn(u64) -> u64) -> u64 {
+        let name = |name: &Arc<str>| fingerprint(name.as_bytes());
+        let parts = match self {
+            Change::Data { inode, sector, bytes, at, changed } => {
+                let bytes = fingerprint(&bytes[*at..*at + SECTOR_SIZE as usize]);
+                [1, rank(*inode), *sector, bytes, (changed.start << 16 | changed.end) as u64]
+            }
+            Change::Length { inode, from, to } => [2, rank(*inode), *from, *to, 0],
+            Change::Reservation { inode, to } => [3, rank(*inode), *to, 0, 0],
+            Change::Create { name: created, inode } => [4, rank(*inode), name(created), 0, 0],
+            Change::Remove { name: removed } => [5, name(removed), 0, 0, 0],
+            Change::Rename { from, to, inode } => [6, rank(*inode), name(from), name(to), 0],
+        };
+        parts.into_iter().fold(0, mix)
     }
 
     /// The names that change: one, or two for a rename.

@@ -208,7 +208,7 @@ impl Drop for SimLock {
 }
 
 fn check_name(name: &str) -> io::Result<()> {
-    if matches!(name, "" | "." | "..") || name.contains(['/', '\0']) {
+    if matches!(name, "" | "." | "..") || name.bytes().any(|byte| matches!(byte, b'/' | b'\0')) {
         return Err(failure(ErrorKind::InvalidInput));
     }
     Ok(())

@@ -246,6 +246,13 @@ impl SimDisk {
         hash
     }
 
+    /// A fingerprint of all that crashes can leave of this moment: what is durable, what is pending, what of
+    /// it is in flight. Snapshots with equal ones have the same images. Space, faults and what the medium
+    /// did to reads count for nothing.
+    pub fn moment_hash(&self) -> u64 {
+        self.inner().state.without_owners().fingerprint()
+    }
+
     // Inside.
 
     fn with_state(state: State, calls: u64, trace: u64) -> SimDisk {

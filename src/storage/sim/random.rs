@@ -11,21 +11,24 @@ pub(super) fn mix(one: u64, other: u64) -> u64 {
 
 /// A fingerprint of `bytes`, for the trace and for images; no protection against intent.
 pub(super) fn fingerprint(bytes: &[u8]) -> u64 {
-    // Four at a time: what they take is mostly waiting for the multiplications.
+    let mut hash = bytes.len() as u64;
     let (blocks, rest) = bytes.as_chunks::<32>();
-    let mut lanes = [bytes.len() as u64, 1, 2, 3];
-    for block in blocks {
-        for (lane, word) in lanes.iter_mut().zip(block.as_chunks::<8>().0) {
-            *lane = mix(*lane, u64::from_le_bytes(*word));
+    if !blocks.is_empty() {
+        // Four at a time: what they take is mostly waiting for the multiplications.
+        let mut lanes = [0, 1, 2, 3];
+        for block in blocks {
+            for (lane, word) in lanes.iter_mut().zip(block.as_chunks::<8>().0) {
+                *lane = mix(*lane, u64::from_le_bytes(*word));
+            }
         }
+        hash = lanes.into_iter().fold(hash, mix);
     }
-    let word = |bytes: &[u8]| {
+    for bytes in rest.chunks(8) {
         let mut word = [0; 8];
         word[..bytes.len()].copy_from_slice(bytes);
-        u64::from_le_bytes(word)
-    };
-    let words = rest.chunks(8).map(word);
-    lanes.into_iter().chain(words).fold(0, mix)
+        hash = mix(hash, u64::from_le_bytes(word));
+    }
+    hash
 }
 
 /// A stream of random numbers.
