@@ -39,8 +39,8 @@
 //!
 //! [`Event`] (with its [`Bytes`]) and [`Shutdown`] are used on all of them.
 //!
-//! The feature `agent`, on by default, adds the agent, its sources and sinks, and the `flumen` program.
-//! Without default features this is the queue alone, and three small crates below it.
+//! The feature `cli`, on by default, adds the `flumen` program, and with it `agent`: the agent, its sources
+//! and sinks. Without default features this is the queue alone, and three small crates below it.
 //!
 //! What survives which failure is told at [`Durability`] and [`AckDurability`]; every error says what state
 //! it leaves behind. `README.md` says where to read on.

@@ -1,4 +1,5 @@
 //! Whole agents, from the text of a configuration to the files at the other end.
+#![cfg(feature = "agent")]
 #![allow(clippy::disallowed_methods, reason = "tests make and change the files that are followed")]
 
 #[path = "support/agent.rs"]

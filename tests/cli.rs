@@ -1,6 +1,6 @@
 //! The program as a shell sees it: help, exit codes, stdout and stderr. Nothing here needs a channel;
 //! see `cli_channel.rs` for the rest.
-#![cfg(feature = "agent")]
+#![cfg(feature = "cli")]
 #![allow(clippy::disallowed_methods, reason = "a test looks at plain files")]
 
 use std::path::Path;

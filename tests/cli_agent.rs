@@ -1,5 +1,5 @@
 //! `flumen agent` as a shell sees it, with channels in memory: nothing here needs a disk that lasts.
-#![cfg(feature = "agent")]
+#![cfg(feature = "cli")]
 #![allow(clippy::disallowed_methods, reason = "a test looks at plain files")]
 
 use std::fs;

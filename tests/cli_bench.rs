@@ -1,6 +1,6 @@
 //! `flumen bench`, as a shell sees it: what it reports, what it leaves, and what it refuses. In a form so
 //! small that its numbers mean nothing; none is asserted.
-#![cfg(feature = "agent")]
+#![cfg(feature = "cli")]
 #![allow(
     clippy::disallowed_methods,
     reason = "a test looks at plain files and waits for a process"

@@ -1,5 +1,5 @@
 //! `flumen put`, `take` and `demo` on real channels, as a shell sees them, and killed.
-#![cfg(feature = "agent")]
+#![cfg(feature = "cli")]
 #![allow(clippy::disallowed_methods, reason = "a test looks at plain files")]
 
 use std::io::{BufRead, BufReader, Read, Write};

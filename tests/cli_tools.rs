@@ -1,5 +1,5 @@
 //! The offline commands: exit codes, JSON, tables.
-#![cfg(feature = "agent")]
+#![cfg(feature = "cli")]
 #![allow(clippy::disallowed_methods, reason = "tests damage plain files and run a program")]
 
 use std::path::{Path, PathBuf};

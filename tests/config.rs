@@ -1,4 +1,5 @@
 //! Configurations, good and bad, as users write them.
+#![cfg(feature = "agent")]
 
 use std::path::Path;
 use std::time::Duration;

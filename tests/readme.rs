@@ -1,4 +1,5 @@
 //! What the README shows works; its Rust example is a documentation test of the library.
+#![cfg(feature = "agent")]
 
 use flumen::agent::Config;
 

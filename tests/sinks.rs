@@ -1,4 +1,5 @@
 //! The sinks and their loop, by what they leave outside and in the channel.
+#![cfg(feature = "agent")]
 #![allow(
     clippy::disallowed_methods,
     reason = "tests look at and damage the files that sinks write"

@@ -1,5 +1,6 @@
 //! The taildir source, by what it leaves in its channel. Named after Flume's tests of it, and after the
 //! complaints about it.
+#![cfg(feature = "agent")]
 #![allow(clippy::disallowed_methods, reason = "tests make and change the files that are followed")]
 
 #[path = "support/agent.rs"]
