@@ -243,13 +243,19 @@ impl Drop for TakeTransaction {
     }
 }
 
-fn set_cursor(cursors: &mut Cursors, name: &str, value: Option<&[u8]>) -> Result<(), CursorError> {
+/// Whether there may be such a cursor: what is read back is held against it as what is set.
+pub(crate) fn check_cursor(name: &str, value: Option<&[u8]>) -> Result<(), CursorError> {
     if name.is_empty() || name.len() > CURSOR_NAME_MAX {
         return Err(CursorError::Name);
     }
     if value.is_some_and(|value| value.len() > CURSOR_VALUE_MAX) {
         return Err(CursorError::Value);
     }
+    Ok(())
+}
+
+fn set_cursor(cursors: &mut Cursors, name: &str, value: Option<&[u8]>) -> Result<(), CursorError> {
+    check_cursor(name, value)?;
     if cursors.len() >= CURSORS_MAX && !cursors.contains_key(name) {
         return Err(CursorError::TooMany);
     }

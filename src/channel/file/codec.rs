@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::bytes::Bytes;
-use crate::channel::transaction::Cursors;
+use crate::channel::transaction::{Cursors, check_cursor};
 use crate::event::{EVENT_OVERHEAD, Event, HEADER_OVERHEAD};
 use crate::log::{Kind, PendingRecord};
 
@@ -132,6 +132,9 @@ fn decode_cursors(input: &mut Input<'_>) -> Result<Cursors, Malformed> {
             CLEARED => None,
             size => Some(input.take(size as usize)?.to_vec()),
         };
+        if check_cursor(&name, value.as_deref()).is_err() {
+            return Err(Malformed("a cursor that nobody can set"));
+        }
         if cursors.last_key_value().is_some_and(|(last, _)| *last >= name) {
             return Err(Malformed("cursors that do not ascend"));
         }
@@ -257,6 +260,26 @@ mod tests {
     fn any_cursors() -> impl Strategy<Value = Cursors> {
         let value = prop::option::of(prop::collection::vec(any::<u8>(), 0..9));
         prop::collection::btree_map(".{1,6}", value, 0..4)
+    }
+
+    #[test]
+    fn i6_cursors_that_nobody_can_set_are_malformed() {
+        let cases =
+            [(0, 1, false), (1, 0, true), (255, 4096, true), (256, 1, false), (1, 4097, false)];
+        for (name, value, is_right) in cases {
+            let cursors = Cursors::from([("n".repeat(name), Some(vec![7; value]))]);
+            let payload = payload_of(&encode_ack(&[3..5], 0, &cursors));
+            assert_eq!(decode_ack(&payload).is_ok(), is_right, "{name} and {value} bytes");
+        }
+    }
+
+    #[test]
+    fn i6_acks_that_no_queue_writes_are_malformed() {
+        let payload = |ranges: &[Range<u64>]| payload_of(&encode_ack(ranges, 0, &Cursors::new()));
+        assert!(decode_ack(&payload(&[3..5, 6..7])).is_ok());
+        for ranges in [vec![3..3], vec![3..5, 5..7], vec![5..7, 3..4], vec![3..6, 5..9]] {
+            assert!(decode_ack(&payload(&ranges)).is_err(), "{ranges:?}");
+        }
     }
 
     proptest! {

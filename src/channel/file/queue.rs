@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::codec::{Malformed, decode_ack, decode_put_head};
 use super::ranges::RangeSet;
 use crate::bytes::Bytes;
-use crate::channel::transaction::Cursors;
+use crate::channel::transaction::{Cursors, check_cursor};
 use crate::log::{Kind, Lsn, RecordHeader, Replay, STATED_MAX, put_varint, take_varint};
 
 /// Marks kept at most; beyond that every second one is dropped.
@@ -176,7 +176,8 @@ impl Queue {
         for _ in 0..take_varint(input)? {
             let name = String::from_utf8(take_bytes(input)?.to_vec()).ok()?;
             let value = take_bytes(input)?.to_vec();
-            if cursors.last_key_value().is_some_and(|(last, _)| *last >= name) {
+            let follows = cursors.last_key_value().is_none_or(|(last, _)| *last < name);
+            if !follows || check_cursor(&name, Some(&value)).is_err() {
                 return None;
             }
             cursors.insert(name, value);
@@ -326,6 +327,77 @@ mod tests {
         }
         marks.forget_below(150_000);
         assert!(marks.floor(150_000).1 <= 150_000);
+    }
+
+    #[test]
+    fn i9_marks_are_thinned_and_forgotten() {
+        let mut marks = Marks::default();
+        assert_eq!(marks.floor(7), (Lsn(0), 0));
+        let count = MARKS_MAX as u64;
+        (1..=count).for_each(|index| marks.push(Lsn(8 * index), 10 * index));
+        for old in [1, count] {
+            marks.push(Lsn(8 * old), 0);
+        }
+        assert_eq!(marks.0.len(), MARKS_MAX);
+        let floors = [9, 10, 29, 30].map(|low| marks.floor(low).1);
+        assert_eq!(floors, [0, 10, 20, 30]);
+        marks.push(Lsn(8 * count + 8), 10 * count + 10);
+        let kept: Vec<u64> = marks.0.iter().map(|(_, sequence)| sequence / 10).collect();
+        let expected: Vec<u64> = (1..=count + 1).step_by(2).collect();
+        assert_eq!(kept, expected, "every second one, and the first");
+        marks.forget_below(50);
+        assert_eq!(marks.0.front(), Some(&(Lsn(40), 50)));
+    }
+
+    /// I6: behind the proven part nothing is read by a mark made before.
+    #[test]
+    fn i6_reading_begins_where_the_proven_part_ends_at_the_latest() {
+        let mut queue = Queue::default();
+        queue.apply(&put(0, 30)).expect("fits");
+        for (lsn, sequence) in [(8, 0), (80, 10), (160, 20)] {
+            queue.mark(Lsn(lsn), sequence);
+        }
+        let ack = Change::Ack { ranges: &[0..15], bytes: 0, cursors: &Cursors::new() };
+        queue.apply(&ack).expect("fits");
+        assert_eq!(queue.read_from(), (Lsn(80), 10));
+        for (proven_end, expected) in [(72, (72, 7)), (80, (80, 7)), (81, (80, 10))] {
+            let mut queue = queue.clone();
+            queue.settle(Lsn(proven_end), 7);
+            assert_eq!(queue.read_from(), (Lsn(expected.0), expected.1), "{proven_end}");
+            assert_eq!(queue.marks.0.len(), 1);
+        }
+    }
+
+    #[test]
+    fn i6_states_that_contradict_themselves_are_refused() {
+        let decodes = |numbers: [u64; 5]| {
+            let mut encoded = Vec::new();
+            numbers.into_iter().chain([0, 0]).for_each(|number| put_varint(&mut encoded, number));
+            Queue::decode(&encoded).is_some()
+        };
+        // The next sequence, bytes, where reading begins, and up to where all is acknowledged.
+        assert!(decodes([STATED_MAX, STATED_MAX, STATED_MAX, 0, 0]));
+        assert!(!decodes([STATED_MAX + 1, 0, 0, 0, 0]));
+        assert!(!decodes([0, STATED_MAX + 1, 0, 0, 0]));
+        assert!(!decodes([0, 0, STATED_MAX + 1, 0, 0]));
+        assert!(decodes([5, 0, 0, 5, 5]));
+        assert!(!decodes([5, 0, 0, 0, 6]), "acknowledged, and never put");
+        assert!(!decodes([6, 0, 0, 6, 5]), "reading begins behind what is wanted");
+    }
+
+    /// The fuzzer's find: a state with a cursor without a name opened, and could not be salvaged.
+    #[test]
+    fn i6_states_with_cursors_that_nobody_can_set_are_refused() {
+        let cases = [(0, 1, false), (1, 4096, true), (256, 1, false), (1, 4097, false)];
+        for (name, value, is_right) in cases {
+            let mut queue = Queue::default();
+            queue.cursors.insert("n".repeat(name), vec![7; value]);
+            assert_eq!(
+                Queue::decode(&queue.encode()).is_some(),
+                is_right,
+                "{name} and {value} bytes"
+            );
+        }
     }
 
     proptest! {
