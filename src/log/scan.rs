@@ -1,5 +1,6 @@
 //! Reading records out of one segment, in large blocks, each checked before it is handed out.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
@@ -11,8 +12,14 @@ use super::segment::PAGE;
 use crate::bytes::Bytes;
 use crate::storage::{File, Map, read_full_at};
 
-/// Bytes read at once; a longer record is read whole.
-const BLOCK: usize = 256 << 10;
+/// Bytes read at first, and then twice as many each time: an opening, and who keeps up, want but few.
+const BLOCK_MIN: usize = 16 << 10;
+
+/// Bytes read at once at most; a longer record is read whole.
+const BLOCK_MAX: usize = 256 << 10;
+
+/// Blocks kept that events handed out may still use, to be read into again: new memory costs time.
+const BLOCKS_KEPT: usize = 4;
 
 /// How much at a time is asked whether it is but zeros, in search of a header.
 const PIECE: usize = 1 << 10;
@@ -79,6 +86,10 @@ pub(crate) struct Scanner {
     block: Arc<Vec<u8>>,
     block_at: u64,
     block_size: usize,
+    /// How much the next block is to hold.
+    block_next: usize,
+    /// Earlier blocks.
+    kept: VecDeque<Arc<Vec<u8>>>,
     any_lsn: bool,
 }
 
@@ -92,6 +103,8 @@ impl Scanner {
             block: Arc::default(),
             block_at: 0,
             block_size: 0,
+            block_next: BLOCK_MIN,
+            kept: VecDeque::new(),
             any_lsn: false,
         }
     }
@@ -232,17 +245,37 @@ impl Scanner {
         if held.contains(&offset) && held.end - offset >= size as u64 {
             return Ok(());
         }
-        let wanted = (limit - offset).min(BLOCK.max(size) as u64) as usize;
-        // Events handed out earlier may still use the old block; then a new one is made.
-        if Arc::get_mut(&mut self.block).is_none_or(|block| block.len() < wanted) {
-            self.block = Arc::new(vec![0; wanted]);
-        }
+        let wanted = (limit - offset).min(self.block_next.max(size) as u64) as usize;
+        self.block_next = (2 * self.block_next).min(BLOCK_MAX);
         self.block_size = 0;
+        self.free_block(wanted);
         let block = Arc::get_mut(&mut self.block).expect("a block is unshared when new or checked");
         let count = self.origin.read(&mut block[..wanted], offset)?;
         self.block_at = offset;
         self.block_size = count;
         Ok(())
+    }
+
+    /// Sees to it that the block is of `wanted` bytes and nobody else's: events handed out earlier may still
+    /// use what they were read into.
+    fn free_block(&mut self, wanted: usize) {
+        let is_free = |block: &mut Arc<Vec<u8>>| {
+            Arc::get_mut(block).is_some_and(|block| block.len() >= wanted)
+        };
+        if is_free(&mut self.block) {
+            return;
+        }
+        let free = self.kept.iter_mut().position(is_free);
+        let free = free.and_then(|index| self.kept.remove(index));
+        let free = free.unwrap_or_else(|| Arc::new(vec![0; wanted]));
+        let used = std::mem::replace(&mut self.block, free);
+        // Of the usual size only: a long record must not hold its memory.
+        if used.len() == BLOCK_MAX {
+            self.kept.push_back(used);
+        }
+        if self.kept.len() > BLOCKS_KEPT {
+            self.kept.pop_front();
+        }
     }
 }
 
@@ -255,7 +288,7 @@ mod tests {
 
     /// What is found behind `PAGE` in a file that holds one witness at `at`, and noise before it or none.
     fn behind(at: u64, noise: bool) -> Behind {
-        let (seed, limit) = (Seed::new(&[7; 16], 1), PAGE + 3 * BLOCK as u64);
+        let (seed, limit) = (Seed::new(&[7; 16], 1), PAGE + 3 * BLOCK_MAX as u64);
         let lsn = Lsn(at - PAGE);
         let mut record = PendingRecord::new(Kind::Watermark, 0, |_| {});
         let place = Place { lsn, watermark: lsn, sequence: 0 };
@@ -301,7 +334,7 @@ mod tests {
 
     #[test]
     fn i6_a_record_is_read_up_to_its_limit_and_to_the_end_of_the_file_and_not_beyond() {
-        for payload in [0, 1, 100, BLOCK, BLOCK + 1] {
+        for payload in [0, 1, 100, BLOCK_MAX, BLOCK_MAX + 1] {
             let record = record(payload, PAGE);
             let end = PAGE + record.len() as u64;
             let mut bytes = vec![0; PAGE as usize];
@@ -337,7 +370,7 @@ mod tests {
     fn records_one_behind_the_other_are_read_across_the_ends_of_blocks() {
         let mut bytes = vec![0; PAGE as usize];
         let mut places = Vec::new();
-        for payload in (0..40).map(|n| n * 977 % 30_000).chain([BLOCK, 10, 20]) {
+        for payload in (0..40).map(|n| n * 977 % 30_000).chain([BLOCK_MAX, 10, 20]) {
             places.push((bytes.len() as u64, payload));
             let next = record(payload, bytes.len() as u64);
             bytes.extend_from_slice(&next);
@@ -355,6 +388,34 @@ mod tests {
                 from = at + 1;
             }
             assert!(scanner.next_header(from, limit).expect("works").is_none());
+        }
+    }
+
+    /// What is handed out stays as it is, however much is read behind it.
+    #[test]
+    fn i4_a_block_is_not_read_into_while_its_events_are_in_use() {
+        let mut bytes = vec![0; PAGE as usize];
+        let places: Vec<u64> = (0..200_u8)
+            .map(|turn| {
+                let at = bytes.len() as u64;
+                let place = Place { lsn: Lsn(at - PAGE), watermark: Lsn(0), sequence: 3 };
+                let mut record = PendingRecord::new(Kind::Put, 0, |out| out.extend([turn; 20_000]));
+                bytes.extend_from_slice(record.place(&Seed::new(&SEED, 1), at, place));
+                at
+            })
+            .collect();
+        for mut scanner in scanners(&bytes) {
+            let mut held = VecDeque::new();
+            for (turn, at) in places.iter().enumerate() {
+                let found = scanner.record_at(*at, bytes.len() as u64).expect("whole");
+                held.push_back((turn as u8, found.payload));
+                if held.len() > 40 {
+                    let (turn, payload) = held.pop_front().expect("just seen");
+                    assert!(payload.iter().all(|byte| *byte == turn), "{turn}");
+                }
+                assert!(scanner.kept.len() <= BLOCKS_KEPT);
+            }
+            assert!(held.iter().all(|(turn, payload)| **payload == [*turn; 20_000]));
         }
     }
 
@@ -421,8 +482,8 @@ mod tests {
 
     #[test]
     fn i6_a_witness_is_seen_wherever_it_lies_at_the_end_of_a_block() {
-        for block in 1..=2 {
-            let end = PAGE + block * BLOCK as u64;
+        for blocks in [1, 3, 7, 15, 31] {
+            let end = PAGE + blocks * BLOCK_MIN as u64;
             for at in (end - 128..end + 64).step_by(ALIGNMENT) {
                 for noise in [false, true] {
                     let found = behind(at, noise);

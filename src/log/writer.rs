@@ -379,3 +379,89 @@ pub(super) fn release(segments: &mut Segments, done: &[u64], and: Option<u64>) -
     });
     released
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::super::begin::Claim;
+    use super::super::open::LogOptions;
+    use super::super::record::Kind;
+    use super::super::scan::{Origin, Scanner};
+    use super::*;
+    use crate::storage::Access;
+    use crate::storage::sim::SimDisk;
+
+    fn log(disk: &SimDisk, segment_size: u64) -> Log {
+        let directory = Directory { storage: disk.storage() };
+        let options = LogOptions { segment_size, ack_size_max: 4096 };
+        let log = Log::create(directory, &options, Vec::new()).expect("works");
+        log.expect("there is room")
+    }
+
+    /// Writes a group of records of these sizes.
+    fn append(log: &Log, sizes: &[usize]) -> Appended {
+        let record = |size: &usize| {
+            PendingRecord::new(Kind::Watermark, 0, |out| out.resize(out.len() + size, 7))
+        };
+        let mut records: Vec<_> = sizes.iter().map(record).collect();
+        log.append(records.iter_mut().map(|record| (record, 0)), 0).expect("works")
+    }
+
+    #[test]
+    fn i2_each_record_of_a_group_is_where_its_header_says() {
+        let disk = SimDisk::new(1);
+        let log = log(&disk, 16 << 20);
+        let sizes = [10, 2 << 20, 20, 30, 1 << 20, 2 << 20, 5];
+        let group = append(&log, &sizes);
+        let file = disk.storage().open(&segment_name(group.segment), Access::Read).expect("works");
+        let mut scanner = {
+            let writer = lock(&log.writer);
+            Scanner::new(Origin::File(file), writer.seed.clone(), writer.header.base)
+        };
+        let end = scanner.offset_of(group.end);
+        for ((lsn, _), size) in group.places.into_iter().zip(sizes) {
+            let found = scanner.record_at(scanner.offset_of(lsn), end).expect("valid");
+            assert_eq!(found.payload.len(), size);
+        }
+    }
+
+    #[test]
+    fn a_segment_is_filled_to_its_end_and_no_further() {
+        let log = log(&SimDisk::new(1), 64 << 10);
+        let capacity = lock(&log.writer).header.capacity;
+        let left = capacity - lock(&log.writer).offset;
+        assert!(log.fits(0, left) && log.fits(8, left - 8) && log.fits(left, 0));
+        assert!(!log.fits(0, left + 8) && !log.fits(8, left) && !log.fits(left, 8));
+        assert!(log.would_fit(capacity - PAGE) && !log.would_fit(capacity - PAGE + 8));
+    }
+
+    /// I12: a checkpoint that stores and gives back nothing new is not written; one that gives back is.
+    #[test]
+    fn i12_a_checkpoint_is_written_when_it_is_worth_it() {
+        let disk = SimDisk::new(1);
+        let log = log(&disk, 64 << 10);
+        let checkpoint = |lsn: Lsn, is_done: bool| {
+            let calls = disk.calls();
+            let is_done = |_: Range<u64>| is_done;
+            let view = View { upper: Vec::new(), lsn, next_sequence: 0, is_done: &is_done };
+            log.checkpoint(&view).expect("works");
+            disk.calls() > calls
+        };
+        let write = || {
+            let group = append(&log, &[10]);
+            log.sync(&group).expect("works");
+            log.raise_watermark(group.end);
+        };
+        let older = log.end();
+        write();
+        let (lsn, is_done) = (log.end(), &|_: Range<u64>| false);
+        let view = View { upper: Vec::new(), lsn, next_sequence: 0, is_done };
+        assert!(log.roll(1000, Claim::Put, &view).expect("works"), "there is room");
+        write();
+        assert!(checkpoint(log.end(), false));
+        assert!(!checkpoint(log.end(), false), "the same again");
+        assert!(!checkpoint(older, true), "an older state");
+        assert_eq!(log.space().0, 2);
+        assert!(checkpoint(log.end(), true));
+        assert_eq!(log.space().0, 1);
+    }
+}
