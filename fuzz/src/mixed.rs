@@ -41,7 +41,7 @@ pub fn run(bytes: &[u8]) {
             Some(sample) => is_a_state(found, &sample.states),
             None => assert!(found.events.is_empty(), "I4: of neither channel"),
         }
-        again(&disk, found);
+        again(&disk, found, Reach::Accident);
     }
     look::ended(&disk);
 }

@@ -74,8 +74,8 @@ impl Room {
     /// one whose event is too large for what came free.
     pub(crate) fn release(&self, events: u64, size: u64) {
         let mut state = lock(&self.state);
-        let is_held = events <= state.used_events && size <= state.used_bytes;
-        debug_assert!(is_held || planted!(RoomGivenTwice));
+        // Not so of bytes: a forged state may count too few.
+        debug_assert!(events <= state.used_events || planted!(RoomGivenTwice));
         state.used_events = state.used_events.saturating_sub(events);
         state.used_bytes = state.used_bytes.saturating_sub(size);
         let is_awaited = state.waiting > 0;

@@ -15,6 +15,10 @@ const MAGIC: &[u8; 8] = b"FLUMENSG";
 /// The version of the format of segments and checkpoints.
 pub(crate) const VERSION: u32 = 1;
 
+/// Beyond any capacity that a segment can have, with the largest record in it. A forged one would have an
+/// opening make a file of that size, and read it.
+const CAPACITY_MAX: u64 = 1 << 34;
+
 /// Versions that may come; a higher number, and 0, is no version.
 const VERSION_MAX: u32 = 1000;
 /// The highest number, position or sequence that a header, a slot or a state may state. No log comes near
@@ -81,6 +85,10 @@ impl SegmentHeader {
         channel_id.copy_from_slice(&page[24..40]);
         let number = |index: usize| u64_at(page, 40 + index * 8);
         check_numbers((0..5).map(number), "a segment header")?;
+        if number(3) > CAPACITY_MAX {
+            let expected = format!("a segment header with a capacity up to {CAPACITY_MAX}");
+            return Err(HeaderFlaw::Invalid(Flaw::new(expected, number(3).to_string())));
+        }
         Ok(SegmentHeader {
             channel_id,
             number: number(0),
@@ -230,7 +238,7 @@ mod tests {
                 SegmentHeader { number: wild, ..sample() },
                 SegmentHeader { base: Lsn(wild), ..sample() },
                 SegmentHeader { first_sequence: wild, ..sample() },
-                SegmentHeader { capacity: wild, ..sample() },
+                SegmentHeader { capacity: CAPACITY_MAX + wild - STATED_MAX, ..sample() },
                 SegmentHeader { epoch: wild, ..sample() },
             ];
             for header in headers {

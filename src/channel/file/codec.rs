@@ -231,6 +231,7 @@ impl<'a> Input<'a> {
 }
 
 #[cfg(all(test, not(loom)))]
+#[allow(clippy::single_range_in_vec_init, reason = "one range is meant, not its numbers")]
 mod tests {
     use proptest::prelude::*;
 
