@@ -483,6 +483,33 @@ fn i12_the_space_of_a_channel_is_that_of_its_files() {
     }
 }
 
+/// Both slots lost, and the newest segment, its header lost, under the name of a spare: nothing says that there was
+/// more. Then that stays so: the next segment took the file, and its old records came back behind the new ones.
+#[test]
+fn i5_what_nothing_speaks_of_any_more_does_not_come_back() {
+    let disk = SimDisk::new(1);
+    let channel = open(&disk).expect("opens");
+    // To the end of the segment, so that the next opening cuts nothing off.
+    put(&channel, &"a".repeat(40 << 10)).expect("works");
+    put(&channel, &"b".repeat(19 << 10)).expect("works");
+    put(&channel, "moved").expect("works");
+    drop(channel);
+    put(&open(&disk).expect("opens"), "c").expect("works");
+    let [older, newest] = [1, 2].map(|number| format!("{number:020}.seg"));
+    assert!(disk.read_file(&older).is_some_and(|bytes| bytes.len() == 64 << 10));
+    let mut bytes = disk.read_file(&newest).expect("is there");
+    bytes[..4096].fill(0xff);
+    disk.write_file("spare-00000000000000000001", &bytes);
+    for lost in [&newest, "checkpoint-a", "checkpoint-b"] {
+        disk.remove_file(lost);
+    }
+    for _ in 0..3 {
+        let channel = open(&disk).expect("opens");
+        let mut take = channel.begin_take();
+        assert_eq!(std::iter::from_fn(|| take.take().expect("readable")).count(), 3);
+    }
+}
+
 /// A closed channel of three events, each in a segment of its own.
 fn three_segments() -> SimDisk {
     let disk = SimDisk::new(1);
