@@ -114,7 +114,8 @@ impl Worker<'_> {
             self.counts.cuts += 1;
             let allowed = ran.allowed(moment);
             let detail = if ran.is_coarse(cut) { Detail::COARSE } else { full };
-            if !self.is_first((moment.moment_hash(), ran.fingerprint(moment), detail)) {
+            let queues = ran.fingerprint(moment);
+            if !self.is_first((moment.moment_hash(), queues, detail)) {
                 continue;
             }
             self.counts.moments += 1;
@@ -122,7 +123,7 @@ impl Worker<'_> {
                 self.counts.raw += 1;
                 let disk = image.take(moment);
                 // The same image may be right at one moment and wrong at another.
-                let key = disk.image_hash() ^ ran.fingerprint(moment);
+                let key = disk.image_hash() ^ queues;
                 if self.is_first(key) {
                     self.counts.distinct += 1;
                     let place = || place(self.beginning.name, history, cut, &image);

@@ -465,24 +465,6 @@ fn i10_a_segment_cut_behind_a_close_gets_its_size_back() {
     assert_eq!(disk.read_file(name).map(|bytes| bytes.len()), Some(64 << 10));
 }
 
-/// What an opening cuts off behind an unclean end is not counted any more.
-#[test]
-fn i12_the_space_of_a_channel_is_that_of_its_files() {
-    let disk = SimDisk::new(1);
-    let channel = open(&disk).expect("opens");
-    put(&channel, "a").expect("works");
-    drop(channel);
-    let size = |name: &String| match name.as_str() {
-        "LOCK" | "checkpoint-a" | "checkpoint-b" => 0,
-        name => disk.read_file(name).map_or(0, |bytes| bytes.len() as u64),
-    };
-    for round in 0..3 {
-        let channel = open(&disk).expect("opens");
-        let sizes: u64 = disk.file_names().iter().map(size).sum();
-        assert_eq!(channel.stats().disk_bytes, sizes, "{round}: {:?}", disk.file_names());
-    }
-}
-
 /// Both slots lost, and the newest segment, its header lost, under the name of a spare: nothing says that there was
 /// more. Then that stays so: the next segment took the file, and its old records came back behind the new ones.
 #[test]

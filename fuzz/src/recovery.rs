@@ -150,10 +150,9 @@ pub(crate) fn agrees(tools: &look::Tools, found: Option<&Delivered>, reach: Reac
 /// gone. A forger can have the second one find something else: then it ends, and that is all.
 pub(crate) fn again(disk: &SimDisk, found: &Delivered, reach: Reach) {
     let image = disk.crash(&flumen::storage::sim::Crash::LoseAll);
-    let mut is_same = true;
     for disk in [disk, &image] {
         let second = look::deliver(disk);
-        is_same &= second.as_ref() == Ok(found);
+        let is_same = second.as_ref() == Ok(found);
         assert!(is_same || reach == Reach::Forgery, "a second opening: {second:?}, not {found:?}");
     }
     if found.is_whole && reach == Reach::Accident {

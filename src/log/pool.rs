@@ -556,20 +556,6 @@ mod tests {
 
     /// Else it could have two names after a loss of power.
     #[test]
-    fn i8_spares_stay_when_there_is_room_for_the_reserve() {
-        let disk = SimDisk::new(1);
-        let mut pool = pool(&disk);
-        pool.plan_reserve(SIZE);
-        for number in 1..=5 {
-            recycle(&disk, &mut pool, number, SIZE);
-        }
-        pool.replenish(2 * SIZE, 9).expect("works");
-        assert!(pool.is_reserve_complete());
-        assert_eq!((names(&disk, "reserve-"), names(&disk, "spare-")), (3, 2));
-        assert_eq!(pool.disk_bytes(), bytes(&disk));
-    }
-
-    #[test]
     fn i7_a_file_is_not_renamed_again_before_its_name_is_durable() {
         let disk = SimDisk::new(1);
         let mut pool = pool(&disk);

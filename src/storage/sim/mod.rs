@@ -246,11 +246,11 @@ impl SimDisk {
         hash
     }
 
-    /// A fingerprint of all that crashes can leave of this moment: what is durable, what is pending, what of
+    /// A fingerprint of all that crashes can leave of a snapshot: what is durable, what is pending, what of
     /// it is in flight. Snapshots with equal ones have the same images. Space, faults and what the medium
     /// did to reads count for nothing.
     pub fn moment_hash(&self) -> u64 {
-        self.inner().state.without_owners().fingerprint()
+        self.inner().state.fingerprint()
     }
 
     // Inside.
