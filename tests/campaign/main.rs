@@ -105,6 +105,8 @@ fn campaign(arguments: &Arguments) -> Result<bool, String> {
     let result = run::run(&chosen, &programs, arguments, &mut report);
     println!("{}", report.table());
     println!("{} s in all, building included", begin.elapsed().as_secs());
+    // At the very end, where a log that was cut still shows it.
+    print!("{}", report.problems());
     let is_good = result?;
     if arguments.write && is_good {
         report.write_page()?;

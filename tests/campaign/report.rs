@@ -125,6 +125,17 @@ impl Report {
         text
     }
 
+    /// What failed, and how: nothing when all is well.
+    pub(crate) fn problems(&self) -> String {
+        let mut text = String::new();
+        for outcome in &self.outcomes {
+            if let Some(problem) = &outcome.problem {
+                writeln!(text, "FAILED: {}: {problem}", outcome.stage.name).expect("memory");
+            }
+        }
+        text
+    }
+
     /// Puts the table into the page of proofs.
     pub(crate) fn write_page(&self) -> Result<(), String> {
         let path = root().join(PAGE);

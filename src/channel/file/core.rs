@@ -292,6 +292,7 @@ impl Core {
     fn apply_entry(&self, shown: &mut Shown, entry: Entry, lsn: Lsn, end: Lsn, sequence: u64) {
         shown.unwitnessed |= !matches!(entry.effect, Effect::Nothing) && !planted!(NoIdleWatermark);
         let fits = "the log gave this record the next sequence";
+        let lent = "only what was put is lent, and to one transaction at a time";
         match entry.effect {
             Effect::Put { events, size, cursors } => {
                 let count = events.len() as u64;
@@ -305,9 +306,7 @@ impl Core {
             }
             Effect::Ack(acks) => {
                 let (ranges, bytes, cursors) = (&acks.ranges, acks.size, &acks.cursors);
-                // Only a forged state can say that what was delivered was never put. Then the events come
-                // again, and the next opening, which replays this record, names the damage.
-                let _ = shown.queue.apply(&Change::Ack { ranges, bytes, cursors });
+                shown.queue.apply(&Change::Ack { ranges, bytes, cursors }).expect(lent);
                 self.supersede(cursors);
                 shown.counts.events_taken += acks.events;
                 shown.counts.takes_committed += acks.transactions;

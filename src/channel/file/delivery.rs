@@ -171,6 +171,14 @@ impl Delivery {
             }
             let head = decode_put_head(&found.payload)
                 .map_err(|error| malformed(Flaw::new("a well-formed put", error.0)))?;
+            // What is visible was put, unless the state that the opening began with is forged: an ack of an
+            // event that never was could not be applied.
+            let put = lock(shown).queue.next_sequence();
+            if put.checked_sub(header.sequence).is_none_or(|rest| rest < head.count) {
+                let expected = format!("events below sequence {put}");
+                let instead = format!("{} from sequence {}", head.count, header.sequence);
+                return Err(malformed(Flaw::new(expected, instead)).into());
+            }
             self.position = header.end();
             self.sequence = header.sequence + head.count;
             let events = Source::Log(Events::new(found.payload, &head));
