@@ -61,7 +61,7 @@ fn wrong_usage_exits_with_2_and_names_what_is_wrong() {
     assert_usage(&["put", "q", "--batch", "1000001"], &["--batch", "1000000"]);
     assert_usage(&["put", "q", "--header", "novalue"], &["--header", "KEY=VALUE"]);
     assert_usage(&["put", "q", "--durability", "often"], &["--durability", "interval="]);
-    assert_usage(&["put", "q", "--segment-size", "63K"], &["--segment-size", "64 KiB"]);
+    assert_usage(&["put", "q", "--segment-size", "15K"], &["--segment-size", "16 KiB"]);
     assert_usage(&["put", "q", "--segment-size", "64KB"], &["--segment-size", "K, M"]);
     assert_usage(&["put", "q", "--capacity", "0"], &["--capacity"]);
     assert_usage(&["put", "q", "--capacity-bytes", "0"], &["--capacity-bytes", "1 byte"]);

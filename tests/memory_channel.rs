@@ -451,7 +451,7 @@ fn options_are_held_to_their_limits() {
         ("transaction_events", new().transaction_events(0)),
         ("transaction_bytes", new().transaction_bytes(0)),
         ("transaction_bytes", new().transaction_bytes(u64::MAX)),
-        ("segment_size", new().segment_size((64 << 10) - 1)),
+        ("segment_size", new().segment_size((16 << 10) - 1)),
         ("segment_size", new().segment_size((1 << 30) + 1)),
         ("durability", new().durability(Durability::Interval(Duration::ZERO))),
         ("memory_tail", new().memory_tail((1 << 30) + 1)),
@@ -465,7 +465,7 @@ fn options_are_held_to_their_limits() {
     }
     let right = [
         new().capacity_events(1).capacity_bytes(1).transaction_events(1).transaction_bytes(1),
-        new().segment_size(64 << 10).memory_tail(0),
+        new().segment_size(16 << 10).memory_tail(0),
         new().segment_size(1 << 30).memory_tail(1 << 30),
         new().durability(Durability::Interval(hour)).checkpoint_interval(hour),
         new().durability(Durability::Os),

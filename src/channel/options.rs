@@ -61,7 +61,7 @@ pub struct ChannelOptions {
 }
 
 /// Smallest segment: a header page and room for a few hundred records.
-pub const SEGMENT_SIZE_MIN: u64 = 64 << 10;
+pub const SEGMENT_SIZE_MIN: u64 = 16 << 10;
 /// Largest segment; a record larger than the segment size gets a segment of its own size in any case.
 pub const SEGMENT_SIZE_MAX: u64 = 1 << 30;
 /// Largest event, as [`Event::size`](crate::Event::size) counts it: a body of 64 MiB, and 1 MiB for its
@@ -157,7 +157,7 @@ impl ChannelOptions {
         self
     }
 
-    /// Size of a segment file in bytes, from 64 KiB to 1 GiB. Space is freed a segment at a time, and
+    /// Size of a segment file in bytes, from 16 KiB to 1 GiB. Space is freed a segment at a time, and
     /// opening after a crash replays at most one segment. Default: 32 MiB: larger ones commit no faster
     /// (`cargo bench --bench segment_size`) and take longer to open.
     #[must_use]
@@ -216,7 +216,7 @@ impl ChannelOptions {
                 (SEGMENT_SIZE_MIN..=SEGMENT_SIZE_MAX).contains(&self.segment_size),
                 "segment_size",
                 format!(
-                    "{} is not within {SEGMENT_SIZE_MIN} (64 KiB) ..= {SEGMENT_SIZE_MAX} (1 GiB)",
+                    "{} is not within {SEGMENT_SIZE_MIN} (16 KiB) ..= {SEGMENT_SIZE_MAX} (1 GiB)",
                     self.segment_size
                 ),
             ),

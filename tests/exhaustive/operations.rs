@@ -59,7 +59,7 @@ pub(crate) struct Beginning {
 }
 
 pub(crate) fn options() -> ChannelOptions {
-    history::options().memory_tail(0)
+    history::options().segment_size(16 << 10).memory_tail(0)
 }
 
 pub(crate) fn open(disk: &SimDisk) -> Result<FileChannel, flumen::OpenError> {
@@ -114,7 +114,7 @@ impl Running {
     /// The first part of an operation, whose data is too much for every subset.
     fn prepare(&mut self, operation: Operation) {
         if operation == Roll {
-            self.put(&[55 << 10], true);
+            self.put(&[7 << 10], true);
         }
     }
 

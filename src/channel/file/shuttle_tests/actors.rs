@@ -25,7 +25,7 @@ pub(super) fn produce(
         let large = dice.one_in(5);
         let count = if large { 1 } else { 1 + dice.below(3) };
         for index in 0..count {
-            let size = if large { 20 << 10 } else { dice.below(40) } as usize;
+            let size = if large { 4 << 10 } else { dice.below(40) } as usize;
             let event = Event::new(body(producer, next, transaction, size));
             // Only the first may wait: who holds room and waits for more may wait for its like.
             let result = match put.try_put(event) {

@@ -109,10 +109,10 @@ impl Dice {
 
 fn options() -> ChannelOptions {
     ChannelOptions::new()
-        .segment_size(64 << 10)
+        .segment_size(16 << 10)
         .transaction_events(16)
         .put_wait(FOR_EVER)
-        .memory_tail(16 << 10)
+        .memory_tail(4 << 10)
         .background(false)
 }
 
@@ -153,7 +153,7 @@ fn used(close: bool) -> (SimDisk, Ledger) {
     let channel = FileChannel::open_on(disk.storage(), options()).expect("opens");
     let mut ledger = Ledger::default();
     for number in 0..12 {
-        let size = if number % 4 == 3 { 40 } else { 30 << 10 };
+        let size = if number % 4 == 3 { 40 } else { 6 << 10 };
         let mut put = channel.begin_put();
         put.put(Event::new(ledger::body(0, number, number, size))).expect("there is room");
         put.commit().expect("commits");
