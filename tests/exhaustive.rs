@@ -70,13 +70,13 @@ struct Scope {
 }
 
 const FULL: Detail = Detail { subsets: 12, torn_step: 1, random: 64, hostile: 8 };
-const SOME: Detail = Detail { subsets: 12, torn_step: 2, random: 8, hostile: 40 };
+const SOME: Detail = Detail { subsets: 12, torn_step: 2, random: 8, hostile: 42 };
 
 impl Scope {
     fn get() -> Scope {
         Effort::get().pick(
             Scope { details: &[SOME, SOME, SOME], strides: [16, 1024, 256] },
-            Scope { details: &[FULL, FULL, FULL, FULL, SOME], strides: [48, 5120, 256] },
+            Scope { details: &[FULL, FULL, FULL, FULL, SOME], strides: [46, 5120, 160] },
             Scope { details: &[FULL, FULL, FULL, FULL, FULL, SOME], strides: [4, 64, 64] },
         )
     }
