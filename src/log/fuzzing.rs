@@ -8,7 +8,7 @@ use super::lsn::Lsn;
 use super::record::{
     HEADER_SIZE, Kind, PendingRecord, Place, RecordHeader, Seed, check_payload, decode_header,
 };
-use super::segment::{STATED_MAX, SegmentHeader};
+use super::segment::{CAPACITY_MAX, STATED_MAX, SegmentHeader};
 use super::varint;
 
 const ID: [u8; 16] = *b"a fuzzed channel";
@@ -119,7 +119,7 @@ fn segment_header(input: &mut Input<'_>, damage: usize) {
     let mut page = header.encode();
     let numbers =
         [header.number, header.base.0, header.first_sequence, header.capacity, header.epoch];
-    match is_wild(&numbers) {
+    match is_wild(&numbers) || header.capacity > CAPACITY_MAX {
         true => assert!(SegmentHeader::decode(&page).is_err(), "a wild number was accepted"),
         false => assert_eq!(SegmentHeader::decode(&page).as_ref(), Ok(&header)),
     }

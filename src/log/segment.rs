@@ -17,7 +17,7 @@ pub(crate) const VERSION: u32 = 1;
 
 /// Beyond any capacity that a segment can have, with the largest record in it. A forged one would have an
 /// opening make a file of that size, and read it.
-const CAPACITY_MAX: u64 = 1 << 34;
+pub(super) const CAPACITY_MAX: u64 = 1 << 34;
 
 /// Versions that may come; a higher number, and 0, is no version.
 const VERSION_MAX: u32 = 1000;

@@ -3,7 +3,7 @@
 use super::codec::{Events, decode_ack, decode_put_head, encode_ack, encode_put};
 use super::queue::Queue;
 use crate::bytes::Bytes;
-use crate::channel::transaction::Cursors;
+use crate::channel::transaction::{Cursors, check_cursor};
 use crate::event::Event;
 
 /// Decodes bytes as the payload of each kind of record.
@@ -27,8 +27,11 @@ pub(crate) fn payloads(bytes: &[u8]) {
 pub(crate) fn transaction(bytes: &[u8]) {
     let mut input = Cut(bytes);
     let (at, change) = (input.number(), input.number() as u8);
-    let cursor = (String::from_utf8_lossy(input.part()).into_owned(), Some(input.part().to_vec()));
-    let cursors = Cursors::from([cursor, ("gone".to_string(), None)]);
+    let (name, value) = (String::from_utf8_lossy(input.part()).into_owned(), input.part().to_vec());
+    let mut cursors = Cursors::from([("gone".to_string(), None)]);
+    if check_cursor(&name, Some(&value)).is_ok() {
+        cursors.insert(name, Some(value));
+    }
     let mut events = Vec::new();
     while !input.0.is_empty() {
         let mut event = Event::new(input.part().to_vec());
