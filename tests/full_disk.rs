@@ -110,6 +110,17 @@ fn acks_that_free_nothing(storage: &Arc<dyn Storage>) {
     assert!(fill(&channel, end) > end, "puts go on");
 }
 
+/// Acks that have begun a segment of the reserve leave room there that puts must not take.
+fn puts_leave_the_reserve_alone(storage: &Arc<dyn Storage>) {
+    let channel = open(storage);
+    let end = fill(&channel, 0);
+    // More acks than fit behind the last put, and fewer than give a segment back.
+    for index in 0..8 {
+        take_one(&channel, index);
+        assert_eq!(fill(&channel, end), end, "after {index}");
+    }
+}
+
 fn small_disk() -> SimDisk {
     let disk = SimDisk::new(5);
     disk.set_capacity(Some(1 << 20));
@@ -129,6 +140,11 @@ fn i8_opening_on_a_full_disk() {
 #[test]
 fn i8_acks_on_a_full_disk() {
     acks_that_free_nothing(&small_disk().storage());
+}
+
+#[test]
+fn i8_the_reserve_is_for_acks() {
+    puts_leave_the_reserve_alone(&small_disk().storage());
 }
 
 #[test]

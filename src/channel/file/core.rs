@@ -91,6 +91,11 @@ impl Acks {
         self.cursors.iter().map(|(name, value)| name.len() + value_size(value)).sum()
     }
 
+    /// Of one cursor the later value must come last: what was set since is not set again.
+    pub(crate) fn supersede(&mut self, later: &Cursors) {
+        self.cursors.retain(|name, _| !later.contains_key(name));
+    }
+
     /// Adds the acks of other transactions, which happened later.
     pub(crate) fn merge(&mut self, later: Acks) {
         self.events += later.events;
@@ -282,13 +287,6 @@ impl Core {
         Ok(all_done && self.roll(needed, Claim::Swap)?)
     }
 
-    /// Of one cursor the later value must come last: what a refused ack would set is set already.
-    fn supersede(&self, cursors: &Cursors) {
-        if !cursors.is_empty() {
-            lock(&self.refused).cursors.retain(|name, _| !cursors.contains_key(name));
-        }
-    }
-
     fn apply_entry(&self, shown: &mut Shown, entry: Entry, lsn: Lsn, end: Lsn, sequence: u64) {
         shown.unwitnessed |= !matches!(entry.effect, Effect::Nothing) && !planted!(NoIdleWatermark);
         let fits = "the log gave this record the next sequence";
@@ -299,7 +297,7 @@ impl Core {
                 let (first_sequence, cursors) = (sequence, &cursors);
                 let change = Change::Put { first_sequence, events: count, bytes: size, cursors };
                 shown.queue.apply(&change).expect(fits);
-                self.supersede(cursors);
+                lock(&self.refused).supersede(cursors);
                 shown.counts.events_put += count;
                 shown.counts.puts_committed += 1;
                 shown.tail.push(TailRecord::new(lsn, end, sequence, events, size));
@@ -307,7 +305,7 @@ impl Core {
             Effect::Ack(acks) => {
                 let (ranges, bytes, cursors) = (&acks.ranges, acks.size, &acks.cursors);
                 shown.queue.apply(&Change::Ack { ranges, bytes, cursors }).expect(lent);
-                self.supersede(cursors);
+                lock(&self.refused).supersede(cursors);
                 shown.counts.events_taken += acks.events;
                 shown.counts.takes_committed += acks.transactions;
             }
@@ -408,5 +406,30 @@ impl Groups for Core {
 impl From<StorageError> for Ended {
     fn from(error: StorageError) -> Ended {
         Ended::Stopped(Stopped { cause: Arc::new(error) })
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    fn cursors(values: &[(&str, &str)]) -> Cursors {
+        let set =
+            |(name, value): &(&str, &str)| (name.to_string(), Some(value.as_bytes().to_vec()));
+        values.iter().map(set).collect()
+    }
+
+    /// An ack that waits for room does not set a cursor back that moved on while it waited.
+    #[test]
+    fn of_one_cursor_the_later_value_comes_last() {
+        let waiting = cursors(&[("read", "1"), ("sent", "1")]);
+        let mut acks = Acks { cursors: waiting.clone(), ..Acks::default() };
+        acks.supersede(&Cursors::new());
+        assert_eq!(acks.cursors, waiting);
+        acks.supersede(&cursors(&[("read", "2"), ("else", "2")]));
+        assert_eq!(acks.cursors, cursors(&[("sent", "1")]));
+        assert_eq!(acks.cursor_bytes(), 5);
+        acks.merge(Acks { cursors: cursors(&[("sent", "3")]), ..Acks::default() });
+        assert_eq!(acks.cursors, cursors(&[("sent", "3")]), "the later one");
     }
 }

@@ -92,7 +92,7 @@ impl Inner {
         // What was refused may be too large, for its cursors, to get through before there is room; so it
         // goes by itself, and those that make room behind it. Of one cursor the later value must come last,
         // and there need be no other.
-        acks.cursors.retain(|name, _| !fresh.cursors.contains_key(name));
+        acks.supersede(&fresh.cursors);
         let submitted = self.submit_lazy(acks);
         let submitted = submitted.and(self.submit_lazy(fresh));
         drop(lazy);
