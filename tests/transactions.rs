@@ -47,6 +47,50 @@ fn i1_i3_what_is_committed_comes_out_in_order_after_reopening() {
     }
 }
 
+/// Waiting tells what a take would find, however the events lie: in memory or in the log, lent, given back, or
+/// acknowledged out of order before the opening.
+#[test]
+fn i3_waiting_and_taking_agree() {
+    let now = Duration::ZERO;
+    for memory in [0, 1 << 20] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let open =
+            || FileChannel::open(directory.path(), options().memory_tail(memory)).expect("opens");
+        let channel = open();
+        assert!(!channel.wait(now), "nothing was put");
+        put_all(&channel, &["a", "b", "c"]);
+        put_all(&channel, &["d"]);
+        let (mut one, mut other) = (channel.begin_take(), channel.begin_take());
+        for lent in 0..3 {
+            assert!(channel.wait(now), "after {lent}");
+            let take = if lent == 0 { &mut one } else { &mut other };
+            assert!(take.take().expect("readable").is_some());
+            assert_eq!(channel.stats().in_flight, lent + 1);
+        }
+        other.commit().expect("works");
+        assert_eq!(channel.stats().in_flight, 1);
+        assert!(channel.wait(now), "of the second put");
+        let mut rest = channel.begin_take();
+        assert_eq!(&*rest.take().expect("readable").expect("the last").body, b"d");
+        assert!(!channel.wait(now), "all are lent or gone");
+        rest.commit().expect("works");
+        assert!(!channel.wait(now));
+        drop(one);
+        assert!(channel.wait(now), "one came back");
+        assert_eq!(channel.stats().in_flight, 0);
+        channel.close().expect("works");
+        assert!(!channel.wait(now), "closed");
+        drop(channel);
+        let channel = open();
+        assert!(channel.wait(now), "the first is left");
+        let mut take = channel.begin_take();
+        assert_eq!(&*take.take().expect("readable").expect("there").body, b"a");
+        assert!(!channel.wait(now), "what is behind it was acknowledged before the opening");
+        take.rollback();
+        assert_eq!(take_all(&channel), ["a"]);
+    }
+}
+
 #[test]
 fn i1_without_a_close_nothing_is_lost() {
     let directory = tempfile::tempdir().expect("a directory");

@@ -128,6 +128,15 @@ pub(crate) fn write_record(
     });
 }
 
+/// Gives a record another first sequence, and a checksum that is right for it.
+pub(crate) fn renumber(disk: &SimDisk, number: u64, offset: usize, sequence: u64) {
+    alter(disk, &segment(number), |bytes| {
+        set_u64(bytes, offset + 32, sequence);
+        let crc = header_crc(bytes, offset);
+        bytes[offset..offset + 4].copy_from_slice(&crc.to_le_bytes());
+    });
+}
+
 /// Fills a range with noise.
 pub(crate) fn spoil(disk: &SimDisk, name: &str, range: std::ops::Range<usize>) {
     alter(disk, name, |bytes| bytes[range].fill(0xa5));

@@ -249,6 +249,17 @@ fn no_slots() -> Vec<Case> {
         ),
         Case::new(
             Row::T7,
+            "what a state holds in a record that is none",
+            Damage,
+            with(without_slots(unclean()), |disk| {
+                let bytes = disk.read_file(&segment(1)).expect("there");
+                let size = bytes[PAGE + 12..PAGE + 16].try_into().expect("4 bytes");
+                let state = &bytes[PAGE + 40..][..u32::from_le_bytes(size) as usize];
+                write_record(disk, 1, PAGE, (4, 0, 0), state);
+            }),
+        ),
+        Case::new(
+            Row::T7,
             "an encoding that is no state's",
             Damage,
             with(without_slots(unclean()), |disk| write_record(disk, 1, PAGE, (3, 0, 0), &[9; 8])),
@@ -285,6 +296,14 @@ fn newer_segments() -> Vec<Case> {
             Damage,
             with(old_slots(), |disk| {
                 alter_header(disk, last, |page| page[24] ^= 1);
+            }),
+        ),
+        Case::new(
+            Row::T9a,
+            "the number of the one before",
+            Damage,
+            with(old_slots(), |disk| {
+                alter_header(disk, last, |page| set_u64(page, 40, last - 1));
             }),
         ),
         Case::new(Row::T9a, "a number not set aside", Damage, zeros(50)),

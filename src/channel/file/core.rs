@@ -412,6 +412,34 @@ impl From<StorageError> for Ended {
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
+    use crate::log::{Directory, LogOptions};
+    use crate::storage::sim::SimDisk;
+
+    /// I12: a group ends where its segment does, however its records share the room.
+    #[test]
+    fn i12_a_group_ends_with_its_segment() {
+        let directory = Directory { storage: SimDisk::new(1).storage() };
+        let options = LogOptions { segment_size: 64 << 10, ack_size_max: 4096 };
+        let log = Log::create(directory, &options, Queue::default().encode()).expect("works");
+        let core = Core::new(log.expect("there is room"), Queue::default(), Lsn(0), 0);
+        let put = |size: usize| {
+            let batch = PutBatch {
+                events: vec![Event::new(vec![7; size])],
+                size: size as u64,
+                cursors: Cursors::new(),
+            };
+            Entry::put(Vec::new(), batch, true, &Arc::default())
+        };
+        for sizes in [[1000, 1000, 1000], [30_000, 10, 4_000], [10, 40_000, 0]] {
+            let entries: VecDeque<Entry> =
+                (0..100).map(|index| put(sizes[index % sizes.len()])).collect();
+            let count = core.fits(&entries);
+            let size = |count: usize| entries.iter().take(count).map(Entry::size).sum();
+            assert!(core.log.fits(0, size(count)), "{sizes:?}: {count} are too many");
+            assert!(!core.log.fits(0, size(count + 1)), "{sizes:?}: more than {count} fit");
+        }
+        assert_eq!(core.fits(&VecDeque::from([put(70_000)])), 0);
+    }
 
     fn cursors(values: &[(&str, &str)]) -> Cursors {
         let set =
