@@ -163,8 +163,17 @@ fn a_full_channel_hands_the_event_back() {
         Err(PutError::Full(event)) => assert_eq!(&*event.body, b"c"),
         other => panic!("{other:?}"),
     }
+    assert!(matches!(put.try_put(Event::new("c")), Err(PutError::Full(_))));
     drop(put);
+    // What a put reserves and gives up is free again.
     assert_eq!(take_all(&channel), ["a", "b"]);
+    for event in ["x", "y"] {
+        let mut given_up = channel.begin_put();
+        given_up.put(Event::new(event)).expect("there is room");
+        given_up.try_put(Event::new(event)).expect("there is room");
+        assert!(matches!(given_up.try_put(Event::new("z")), Err(PutError::Full(_))));
+        given_up.rollback();
+    }
     put_all(&channel, &["c"]);
     channel.close().expect("closes");
     let mut put = channel.begin_put();

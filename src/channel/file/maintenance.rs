@@ -129,3 +129,134 @@ fn round(inner: &Inner, rounds: &mut Rounds, now: Instant) -> Result<(), CloseEr
     }
     Ok(())
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+#[allow(clippy::disallowed_methods, reason = "a clock to count from; nothing waits for it")]
+mod tests {
+    use super::*;
+    use crate::channel::file::FileChannel;
+    use crate::channel::{Channel, ChannelOptions};
+    use crate::event::Event;
+    use crate::storage::sim::{Crash, SimDisk};
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// A channel whose rounds are made by hand, at times that are made up.
+    struct Bench {
+        disk: SimDisk,
+        channel: FileChannel,
+        begin: Instant,
+        rounds: Rounds,
+    }
+
+    fn options() -> ChannelOptions {
+        ChannelOptions::new().background(false).segment_size(64 << 10).checkpoint_interval(HOUR)
+    }
+
+    impl Bench {
+        fn new(options: ChannelOptions) -> Bench {
+            let disk = SimDisk::new(1);
+            let channel = FileChannel::open_on(disk.storage(), options).expect("opens");
+            let now = Instant::now();
+            let rounds = Rounds { lazy: now, sync: now, checkpoint: now, seen: 0, idle_since: now };
+            Bench { disk, channel, begin: now, rounds }
+        }
+
+        /// Whether a round at so many milliseconds makes a call.
+        fn acts(&mut self, at: u64) -> bool {
+            let calls = self.disk.calls();
+            let now = self.begin + Duration::from_millis(at);
+            round(self.channel.inner(), &mut self.rounds, now).expect("works");
+            self.disk.calls() > calls
+        }
+
+        fn put(&self) {
+            let mut put = self.channel.begin_put();
+            put.put(Event::new("an event")).expect("there is room");
+            put.commit().expect("works");
+        }
+
+        /// Events that are left after a loss of power.
+        fn durable(&self) -> u64 {
+            let image = self.disk.crash(&Crash::LoseAll);
+            let channel = FileChannel::open_on(image.storage(), options()).expect("opens");
+            channel.stats().events
+        }
+    }
+
+    #[test]
+    fn the_pause_is_the_shortest_interval() {
+        let pause_of = |options| pause(Bench::new(options).channel.inner());
+        assert_eq!(pause_of(options()), IDLE / 2);
+        let short = Duration::from_millis(7);
+        assert_eq!(pause_of(options().checkpoint_interval(short)), short);
+        assert_eq!(pause_of(options().durability(Durability::Interval(short))), short);
+        assert_eq!(pause_of(options().ack_durability(AckDurability::Lazy(short))), short);
+        let none = Duration::from_nanos(1);
+        assert_eq!(pause_of(options().checkpoint_interval(none)), Duration::from_millis(1));
+    }
+
+    /// I1 under `Interval`: what was put is durable when the interval has passed, and then nothing is done.
+    #[test]
+    fn i1_an_interval_syncs_what_was_put() {
+        let mut bench = Bench::new(options().durability(Durability::Interval(SECOND)));
+        bench.put();
+        assert!(!bench.acts(10), "not due yet");
+        assert_eq!(bench.durable(), 0);
+        // By the next round it would be late.
+        assert!(bench.acts(751));
+        assert_eq!(bench.durable(), 1);
+        bench.put();
+        assert!(!bench.acts(1501), "it counts from the last time");
+        assert!(bench.acts(1502));
+        assert_eq!(bench.durable(), 2);
+        assert!(!bench.acts(9000), "nothing was put");
+    }
+
+    /// Lazy acks are durable when their window has passed, and cost no sync where puts have none.
+    #[test]
+    fn lazy_acks_are_committed_in_their_window() {
+        for (durability, left) in [(Durability::Sync, 0), (Durability::Os, 1)] {
+            let lazy = AckDurability::Lazy(SECOND);
+            let mut bench = Bench::new(options().durability(durability).ack_durability(lazy));
+            bench.put();
+            bench.channel.sync().expect("works");
+            let mut take = bench.channel.begin_take();
+            assert!(take.take().expect("readable").is_some());
+            take.commit().expect("works");
+            assert!(!bench.acts(10), "not due yet");
+            assert!(bench.acts(751));
+            assert_eq!(bench.durable(), left, "{durability:?}");
+        }
+    }
+
+    /// Once, half a second after the last commit: that all before was synced is on the disk then.
+    #[test]
+    fn an_idle_channel_is_witnessed_once() {
+        let mut bench = Bench::new(options());
+        assert!(!bench.acts(0) && !bench.acts(600), "nothing was put");
+        bench.put();
+        assert!(!bench.acts(1000), "news");
+        assert!(!bench.acts(1499));
+        assert!(bench.acts(1500));
+        assert!(!bench.acts(2000) && !bench.acts(9000), "once");
+        let mut bench = Bench::new(options().durability(Durability::Os));
+        bench.put();
+        assert!(!bench.acts(1000) && !bench.acts(9000), "it would witness nothing");
+    }
+
+    #[test]
+    fn a_checkpoint_is_made_when_its_interval_has_passed() {
+        let mut bench =
+            Bench::new(options().durability(Durability::Os).checkpoint_interval(SECOND));
+        bench.put();
+        assert!(!bench.acts(999));
+        assert_eq!(bench.durable(), 0);
+        assert!(bench.acts(1000));
+        assert_eq!(bench.durable(), 1);
+        bench.put();
+        assert!(!bench.acts(1999), "it counts from the last time");
+        assert!(bench.acts(2000));
+    }
+}
