@@ -343,6 +343,9 @@ mod tests {
                 for mut scanner in scanners(&bytes) {
                     let found = scanner.record_at(PAGE, limit).expect("whole");
                     assert_eq!(&*found.payload, &vec![5; payload][..]);
+                    // Nor is what lies in the block already.
+                    let beyond = scanner.record_at(PAGE, end - 1).map(|_| ());
+                    assert!(matches!(beyond, Err(ScanError::Invalid(_))), "limit {limit}");
                 }
             }
             for limit in [0, PAGE - 1, PAGE, PAGE + 39, end - 1] {
