@@ -257,7 +257,8 @@ fn i11_a_directory_has_one_owner() {
     let path = directory.path().join("queue");
     let first = FileChannel::open(&path, ChannelOptions::new()).expect("opens");
     let second = FileChannel::open(&path, ChannelOptions::new());
-    assert!(matches!(second, Err(flumen::OpenError::InUse { .. })));
+    let Err(flumen::OpenError::InUse { owner, .. }) = second else { panic!("two owners") };
+    assert_eq!(owner, Some(format!("pid {}", std::process::id())), "I11: it says whose it is");
     first.close().expect("closes");
     drop(first);
     drop(FileChannel::open(&path, ChannelOptions::new()).expect("is free again"));
@@ -569,4 +570,16 @@ fn i10_an_opening_says_how_much_it_replayed() {
     // 40 of the record, 8 of its head, 8 of the event.
     let channel = open(&disk).expect("opens");
     assert_eq!(channel.recovery().replayed_bytes, 3 * (40 + 8 + 8 + 1000));
+}
+
+/// Who opens what ought to be there, and is not, leaves nothing behind.
+#[test]
+fn i11_an_empty_directory_stays_empty_without_create() {
+    let disk = SimDisk::new(1);
+    let absent = FileChannel::open_on(disk.storage(), ChannelOptions::new().create(false));
+    let Err(OpenError::NotAChannel { reason, .. }) = absent else {
+        panic!("made or refused otherwise")
+    };
+    assert_eq!(reason, "the directory is empty");
+    assert_eq!(disk.file_names(), Vec::<String>::new());
 }

@@ -107,12 +107,9 @@ impl RangeSet {
         }
     }
 
-    /// The end of the range that holds `sequence`, or 0.
+    /// The end of the range that holds `sequence`; when none does, something at or below it.
     fn run_end(&self, sequence: u64) -> u64 {
-        match self.above.range(..=sequence).next_back() {
-            Some((_, end)) if *end > sequence => *end,
-            _ => 0,
-        }
+        self.above.range(..=sequence).next_back().map_or(0, |(_, end)| *end)
     }
 }
 
@@ -124,6 +121,19 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn what_is_added_may_be_there_in_part() {
+        let mut set = RangeSet::below(2);
+        set.add(5..8);
+        set.add(3..10);
+        assert_eq!(set.above().collect::<Vec<_>>(), [3..10]);
+        set.add(20..22);
+        set.add(9..21);
+        assert_eq!((set.above().collect::<Vec<_>>(), set.above_count()), (vec![3..22], 19));
+        set.add(0..4);
+        assert_eq!((set.low(), set.above_count()), (22, 0));
+    }
 
     #[test]
     fn ranges_that_touch_become_one() {

@@ -39,14 +39,10 @@ pub(crate) fn lock_channel(
     storage: &Arc<dyn Storage>,
     create: bool,
 ) -> Result<Box<dyn Lock>, OpenError> {
-    for turn in 1..=LOCK_TRIES {
+    for _ in 0..LOCK_TRIES {
         match storage.lock(LOCK, create) {
             Ok(lock) => return Ok(lock),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                if turn < LOCK_TRIES {
-                    crate::sync::sleep(LOCK_PAUSE);
-                }
-            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => crate::sync::sleep(LOCK_PAUSE),
             Err(error) => {
                 return Err(StorageError::new(&**storage, LOCK, "lock", error).into());
             }
