@@ -195,6 +195,15 @@ fn named_tails() -> Vec<Case> {
     ]
 }
 
+/// No slots, and at the head of the segment what a state holds, in a record that is none.
+fn state_misplaced(disk: &SimDisk) {
+    SLOTS.iter().for_each(|slot| assert!(disk.remove_file(slot)));
+    let bytes = disk.read_file(&segment(1)).expect("there");
+    let size = bytes[PAGE + 12..PAGE + 16].try_into().expect("4 bytes");
+    let state = &bytes[PAGE + 40..][..u32::from_le_bytes(size) as usize];
+    write_record(disk, 1, PAGE, (4, 0, 0), state);
+}
+
 /// Rows T6 and T7.
 fn no_slots() -> Vec<Case> {
     use Verdict::{Damage, Unclean};
@@ -247,17 +256,7 @@ fn no_slots() -> Vec<Case> {
             Damage,
             with(without_slots(unclean()), |disk| write_record(disk, 1, PAGE, (4, 0, 0), &[])),
         ),
-        Case::new(
-            Row::T7,
-            "what a state holds in a record that is none",
-            Damage,
-            with(without_slots(unclean()), |disk| {
-                let bytes = disk.read_file(&segment(1)).expect("there");
-                let size = bytes[PAGE + 12..PAGE + 16].try_into().expect("4 bytes");
-                let state = &bytes[PAGE + 40..][..u32::from_le_bytes(size) as usize];
-                write_record(disk, 1, PAGE, (4, 0, 0), state);
-            }),
-        ),
+        Case::new(Row::T7, "a state in another record", Damage, with(unclean(), state_misplaced)),
         Case::new(
             Row::T7,
             "an encoding that is no state's",

@@ -415,21 +415,38 @@ mod tests {
     use crate::log::{Directory, LogOptions};
     use crate::storage::sim::SimDisk;
 
+    fn core(segment_size: u64) -> Core {
+        let directory = Directory { storage: SimDisk::new(1).storage() };
+        let options = LogOptions { segment_size, ack_size_max: 4096 };
+        let log = Log::create(directory, &options, Queue::default().encode()).expect("works");
+        Core::new(log.expect("there is room"), Queue::default(), Lsn(0), 0)
+    }
+
+    fn put(size: usize) -> Entry {
+        let events = vec![Event::new(vec![7; size])];
+        let batch = PutBatch { events, size: size as u64, cursors: Cursors::new() };
+        Entry::put(Vec::new(), batch, true, &Arc::default())
+    }
+
+    /// What waits behind a group waits for no more than its due; a record that is larger goes alone.
+    #[test]
+    fn a_group_is_of_so_many_bytes_or_one_record() {
+        let core = core(64 << 20);
+        let count = |sizes: &[usize]| core.fits(&sizes.iter().map(|size| put(*size)).collect());
+        let head = put(1 << 20).size() as usize - (1 << 20);
+        let half = GROUP_SIZE_MAX as usize / 2 - head;
+        assert_eq!(put(half).size() * 2, GROUP_SIZE_MAX);
+        assert_eq!(count(&[half, half]), 2);
+        assert_eq!(count(&[half, half + 8]), 1);
+        assert_eq!(count(&[half, half / 2, half / 4, half]), 3);
+        assert_eq!(count(&[3 * half, 10]), 1);
+        assert_eq!(count(&[10, 3 * half]), 1);
+    }
+
     /// I12: a group ends where its segment does, however its records share the room.
     #[test]
     fn i12_a_group_ends_with_its_segment() {
-        let directory = Directory { storage: SimDisk::new(1).storage() };
-        let options = LogOptions { segment_size: 64 << 10, ack_size_max: 4096 };
-        let log = Log::create(directory, &options, Queue::default().encode()).expect("works");
-        let core = Core::new(log.expect("there is room"), Queue::default(), Lsn(0), 0);
-        let put = |size: usize| {
-            let batch = PutBatch {
-                events: vec![Event::new(vec![7; size])],
-                size: size as u64,
-                cursors: Cursors::new(),
-            };
-            Entry::put(Vec::new(), batch, true, &Arc::default())
-        };
+        let core = core(64 << 10);
         for sizes in [[1000, 1000, 1000], [30_000, 10, 4_000], [10, 40_000, 0]] {
             let entries: VecDeque<Entry> =
                 (0..100).map(|index| put(sizes[index % sizes.len()])).collect();
