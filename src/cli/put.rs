@@ -47,7 +47,7 @@ pub(crate) struct PutArgs {
     /// (interval=MS), or at once (os). A crash of the program alone loses nothing in any case
     #[arg(long, value_name = "WHEN", default_value = "sync", value_parser = args::durability)]
     durability: Durability,
-    /// Size of a segment file, from 64K to 1G [default: 32M]
+    /// Size of a segment file, from 16K to 1G [default: 32M]
     #[arg(long, value_name = "SIZE", allow_negative_numbers = true,
         value_parser = args::segment_size)]
     segment_size: Option<u64>,

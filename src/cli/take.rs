@@ -44,7 +44,7 @@ pub(crate) struct TakeArgs {
     /// (lazy=MS); a crash within these gives the same events again
     #[arg(long, value_name = "WHEN", default_value = "sync", value_parser = args::ack_durability)]
     ack_durability: AckDurability,
-    /// Size of further segment files, from 64K to 1G [default: 32M]
+    /// Size of further segment files, from 16K to 1G [default: 32M]
     #[arg(long, value_name = "SIZE", allow_negative_numbers = true,
         value_parser = args::segment_size)]
     segment_size: Option<u64>,
