@@ -124,10 +124,12 @@ fn puts_leave_the_reserve_alone(storage: &Arc<dyn Storage>) {
     // The last one began the second segment.
     let first = first - 1;
     let end = fill(&channel, first + 1);
+    let segments = channel.stats().segments;
     for index in 0..first {
         assert_eq!(fill(&channel, end), end, "with {index} of {first} taken");
         take_one(&channel, index);
     }
+    assert!(channel.stats().segments > segments, "an ack began one");
     assert!(fill(&channel, end) > end, "puts go on");
 }
 

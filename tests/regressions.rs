@@ -574,7 +574,7 @@ fn i10_an_opening_says_how_much_it_replayed() {
 
 /// Who opens what ought to be there, and is not, leaves nothing behind.
 #[test]
-fn i11_an_empty_directory_stays_empty_without_create() {
+fn an_empty_directory_stays_empty_without_create() {
     let disk = SimDisk::new(1);
     let absent = FileChannel::open_on(disk.storage(), ChannelOptions::new().create(false));
     let Err(OpenError::NotAChannel { reason, .. }) = absent else {

@@ -50,7 +50,7 @@ fn i1_i3_what_is_committed_comes_out_in_order_after_reopening() {
 /// Waiting tells what a take would find, however the events lie: in memory or in the log, lent, given back, or
 /// acknowledged out of order before the opening.
 #[test]
-fn i3_waiting_and_taking_agree() {
+fn waiting_and_taking_agree() {
     let now = Duration::ZERO;
     for memory in [0, 1 << 20] {
         let directory = tempfile::tempdir().expect("a directory");
@@ -165,8 +165,8 @@ fn a_full_channel_hands_the_event_back() {
     }
     assert!(matches!(put.try_put(Event::new("c")), Err(PutError::Full(_))));
     drop(put);
-    // What a put reserves and gives up is free again.
     assert_eq!(take_all(&channel), ["a", "b"]);
+    // What a put reserves and gives up is free again.
     for event in ["x", "y"] {
         let mut given_up = channel.begin_put();
         given_up.put(Event::new(event)).expect("there is room");

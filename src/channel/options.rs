@@ -60,7 +60,7 @@ pub struct ChannelOptions {
     pub(crate) background: bool,
 }
 
-/// Smallest segment: a header page and room for a few hundred records.
+/// Smallest segment: a header page and room for one or two hundred small records.
 pub const SEGMENT_SIZE_MIN: u64 = 16 << 10;
 /// Largest segment; a record larger than the segment size gets a segment of its own size in any case.
 pub const SEGMENT_SIZE_MAX: u64 = 1 << 30;

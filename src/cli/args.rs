@@ -120,7 +120,7 @@ mod tests {
     fn segments_keep_within_their_limits() {
         assert_eq!(segment_size("16K"), Ok(SEGMENT_SIZE_MIN));
         assert_eq!(segment_size("1G"), Ok(SEGMENT_SIZE_MAX));
-        assert!(segment_size("65535").is_err());
+        assert!(segment_size("16383").is_err());
         assert!(segment_size("1073741825").is_err());
         assert!(segment_size("0").is_err());
         assert!(size_of_some("0").is_err());

@@ -10,8 +10,8 @@ use super::segment::{PAGE, SegmentHeader, segment_name};
 use super::start::read_page;
 use crate::storage::{Access, File, StorageError};
 
-/// What a segment on the last room is at least, where its record is smaller.
-const SMALL_SEGMENT: u64 = 64 << 10;
+/// What a segment on the last room is where its record is smaller, unless whole segments are.
+const SEGMENT_ON_LAST_ROOM: u64 = 64 << 10;
 /// Recycled files kept for future segments.
 const SPARES: usize = 2;
 /// Files in reserve. Two take turns: a full one is free again as soon as the state at the head of the other
@@ -178,7 +178,7 @@ impl Pool {
         // than is needed is tried as well.
         let left = self.directory.storage.available_space().unwrap_or(0) / 2;
         let smaller = (left.min(whole) / PAGE * PAGE).max(needed);
-        let small = needed.max(SMALL_SEGMENT).min(smaller);
+        let small = needed.max(SEGMENT_ON_LAST_ROOM).min(smaller);
         let mut sizes = vec![whole, smaller, small, needed];
         sizes.dedup();
         for size in sizes {

@@ -189,6 +189,16 @@ fn named_tails() -> Vec<Case> {
         Case::new(Row::T5, "another base", Damage, in_header(48, 0)),
         Case::new(Row::T5a, "sequences missing before it", Damage, in_header(56, 1 << 30)),
         Case::new(Row::T5a, "sequences of others", Damage, in_header(56, 0)),
+        // Its number, of no bytes and no events; then a queue of nothing.
+        Case::new(
+            Row::T5a,
+            "among those that came before it",
+            Damage,
+            with(unclean(), |disk| {
+                let state = [1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+                SLOTS.iter().for_each(|slot| set_state(disk, slot, &state));
+            }),
+        ),
         Case::new(Row::T10, "a crash", Created, moment(Row::T10, Created, |_| ()))
             .create()
             .events(0),

@@ -287,6 +287,12 @@ impl Core {
         Ok(all_done && self.roll(needed, Claim::Swap)?)
     }
 
+    fn supersede(&self, later: &Cursors) {
+        if !later.is_empty() {
+            lock(&self.refused).supersede(later);
+        }
+    }
+
     fn apply_entry(&self, shown: &mut Shown, entry: Entry, lsn: Lsn, end: Lsn, sequence: u64) {
         shown.unwitnessed |= !matches!(entry.effect, Effect::Nothing) && !planted!(NoIdleWatermark);
         let fits = "the log gave this record the next sequence";
@@ -297,7 +303,7 @@ impl Core {
                 let (first_sequence, cursors) = (sequence, &cursors);
                 let change = Change::Put { first_sequence, events: count, bytes: size, cursors };
                 shown.queue.apply(&change).expect(fits);
-                lock(&self.refused).supersede(cursors);
+                self.supersede(cursors);
                 shown.counts.events_put += count;
                 shown.counts.puts_committed += 1;
                 shown.tail.push(TailRecord::new(lsn, end, sequence, events, size));
@@ -305,7 +311,7 @@ impl Core {
             Effect::Ack(acks) => {
                 let (ranges, bytes, cursors) = (&acks.ranges, acks.size, &acks.cursors);
                 shown.queue.apply(&Change::Ack { ranges, bytes, cursors }).expect(lent);
-                lock(&self.refused).supersede(cursors);
+                self.supersede(cursors);
                 shown.counts.events_taken += acks.events;
                 shown.counts.takes_committed += acks.transactions;
             }
@@ -443,9 +449,9 @@ mod tests {
         assert_eq!(count(&[10, 3 * half]), 1);
     }
 
-    /// I12: a group ends where its segment does, however its records share the room.
+    /// However its records share the room.
     #[test]
-    fn i12_a_group_ends_with_its_segment() {
+    fn a_group_ends_with_its_segment() {
         let core = core(64 << 10);
         for sizes in [[1000, 1000, 1000], [30_000, 10, 4_000], [10, 40_000, 0]] {
             let entries: VecDeque<Entry> =

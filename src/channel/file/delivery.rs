@@ -138,17 +138,19 @@ impl Delivery {
 
     /// Goes on to the next put record; false when there is none yet.
     fn advance(&mut self, shown: &Mutex<Shown>) -> Result<bool, LogError> {
-        let visible = {
+        let (visible, next_sequence) = {
             let mut shown = lock(shown);
             match shown.tail.advance(self.position) {
                 Lookup::Nothing => return Ok(false),
-                Lookup::Record(record) => {
+                Lookup::Record(record) if self.is_due(record.first_sequence) => {
                     shown.queue.mark(record.lsn, record.first_sequence);
                     drop(shown);
                     self.enter_memory(record);
                     return Ok(true);
                 }
-                Lookup::Older => shown.visible,
+                // What is in memory is as it was put; so what came before it in the log was not, and is
+                // named when the log is read.
+                Lookup::Record(_) | Lookup::Older => (shown.visible, shown.queue.next_sequence()),
             }
         };
         loop {
@@ -162,22 +164,21 @@ impl Delivery {
                 let sequences = self.sequence..header.sequence.max(self.sequence);
                 self.reader.damage(found.offset, flaw, sequences)
             };
-            // A segment that is passed over held acknowledged events only; anything else is a loss.
-            let skipped = self.sequence..header.sequence;
-            if header.sequence < self.sequence || !self.acked.contains_all(skipped) {
+            if !self.is_due(header.sequence) {
                 let expected = format!("the record of sequence {}", self.sequence);
                 let instead = format!("the one of sequence {}", header.sequence);
                 return Err(malformed(Flaw::new(expected, instead)).into());
             }
             let head = decode_put_head(&found.payload)
                 .map_err(|error| malformed(Flaw::new("a well-formed put", error.0)))?;
-            // What is visible was put, unless the state that the opening began with is forged: an ack of an
-            // event that never was could not be applied.
-            let put = lock(shown).queue.next_sequence();
-            if put.checked_sub(header.sequence).is_none_or(|rest| rest < head.count) {
-                let expected = format!("events below sequence {put}");
+            // What is visible was put, unless the record, or the state that the opening began with, is
+            // forged: an ack of an event that never was could not be applied.
+            if next_sequence.checked_sub(header.sequence).is_none_or(|rest| rest < head.count) {
+                let expected = format!("events below sequence {next_sequence}");
                 let instead = format!("{} from sequence {}", head.count, header.sequence);
-                return Err(malformed(Flaw::new(expected, instead)).into());
+                let sequences = header.sequence..header.sequence.saturating_add(head.count);
+                let flaw = Flaw::new(expected, instead);
+                return Err(self.reader.damage(found.offset, flaw, sequences).into());
             }
             self.position = header.end();
             self.sequence = header.sequence + head.count;
@@ -187,6 +188,12 @@ impl Delivery {
             lock(shown).queue.mark(header.lsn, header.sequence);
             return Ok(true);
         }
+    }
+
+    /// Whether a record that begins with `sequence` may come next: a segment that is passed over held
+    /// acknowledged events only; anything else is a loss.
+    fn is_due(&self, sequence: u64) -> bool {
+        sequence >= self.sequence && self.acked.contains_all(self.sequence..sequence)
     }
 
     /// The next record of any kind. What was delivered before is not concerned by damage met now.
