@@ -73,6 +73,7 @@ const FULL: Detail = Detail { subsets: 12, torn_step: 1, random: 64, hostile: 8 
 const SOME: Detail = Detail { subsets: 12, torn_step: 2, random: 8, hostile: 42 };
 
 impl Scope {
+    /// Those of continuous integration are what its floors ask for, and little more.
     fn get() -> Scope {
         Effort::get().pick(
             Scope { details: &[SOME, SOME, SOME], strides: [16, 1024, 256] },
