@@ -2,6 +2,9 @@
 #![cfg(feature = "cli")]
 #![allow(clippy::disallowed_methods, reason = "a test looks at plain files")]
 
+#[path = "support/signals.rs"]
+mod signals;
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -187,19 +190,10 @@ fn signal(child: &Child, name: &str) {
     assert!(status.expect("there is a shell").success());
 }
 
-/// Whether these tests run under `nohup`.
-fn hang_ups_are_ignored() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let bits = ignored.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
-    bits.is_some_and(|bits| bits & 1 == 1)
-}
-
 #[test]
 fn a_signal_ends_it_well() {
     for name in ["TERM", "INT", "HUP"] {
-        // What was ignored at the start stays so.
-        if name == "HUP" && hang_ups_are_ignored() {
+        if name == "HUP" && signals::hang_ups_are_ignored() {
             continue;
         }
         let place = Place::new("first line\n", "logger");
