@@ -10,6 +10,8 @@
 
 #[path = "decision_table/bytes.rs"]
 mod bytes;
+#[path = "decision_table/delivered.rs"]
+mod delivered;
 #[path = "decision_table/evidence.rs"]
 mod evidence;
 #[path = "decision_table/files.rs"]
@@ -25,7 +27,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use flumen::marks::{ROWS, Row};
 use flumen::storage::sim::{CallKind, Fault, FaultPlan, SimDisk};
-use flumen::{Channel, ChannelOptions, Event, FileChannel, OpenError};
+use flumen::{Channel, ChannelOptions, FileChannel, OpenError};
 use support::effort::figure;
 use support::history::options;
 
@@ -223,123 +225,6 @@ fn documented() -> BTreeSet<String> {
     let set: BTreeSet<String> = names.iter().cloned().collect();
     assert_eq!(set.len(), names.len(), "a row stands twice in the document");
     set
-}
-
-/// Five events of `A`, and one record whose payload says what the caller wants, under right checksums; closed.
-fn with_forged_second_record(payload: &[u8; 88]) -> SimDisk {
-    let disk = SimDisk::new(1);
-    let channel = FileChannel::open_on(disk.storage(), options()).expect("a new channel");
-    for (count, size) in [(5, 10), (1, 72)] {
-        let mut put = channel.begin_put();
-        for _ in 0..count {
-            put.put(Event::new(vec![b'A'; size])).expect("there is room");
-        }
-        put.commit().expect("works");
-    }
-    channel.close().expect("works");
-    drop(channel);
-    let second = bytes::records(&disk, 1).into_iter().find(|record| record.sequence == 5);
-    let second = second.expect("it was put");
-    assert_eq!((second.kind, second.size), (1, 40 + 88));
-    bytes::write_record(&disk, 1, second.offset, (1, 5, 0), payload);
-    disk
-}
-
-/// The payload of a put: so many events, of these lengths without headers.
-fn payload(count: u32, bodies: &[u32]) -> [u8; 88] {
-    let mut payload = [0; 88];
-    payload[..4].copy_from_slice(&count.to_le_bytes());
-    for (index, body) in bodies.iter().enumerate() {
-        payload[12 + 8 * index..][..4].copy_from_slice(&body.to_le_bytes());
-    }
-    payload
-}
-
-/// What is taken until an error, which comes again and again; then all of it is acknowledged.
-fn taken_before_damage(channel: &FileChannel) -> (usize, flumen::Corruption) {
-    let mut take = channel.begin_take();
-    let damage = |error| match error {
-        Err(flumen::TakeError::Corrupt(damage)) => damage,
-        Ok(event) => panic!("{event:?}"),
-        Err(other) => panic!("{other}"),
-    };
-    let found = loop {
-        match take.take() {
-            Ok(Some(_)) => {}
-            other => break damage(other),
-        }
-    };
-    for _ in 0..3 {
-        assert_eq!(damage(take.take()).to_string(), found.to_string());
-    }
-    let count = take.len();
-    take.commit().expect("what was delivered is acknowledged");
-    (count, found)
-}
-
-/// I6: a record of more events than were put is damage, not events; with more put since, those are not delivered twice.
-#[test]
-fn i6_a_record_of_more_events_than_were_put_is_damage() {
-    let _alone = alone();
-    let ten = payload(10, &[]);
-    for memory_tail in [0, 1 << 20] {
-        let disk = with_forged_second_record(&ten);
-        let options = options().memory_tail(memory_tail);
-        let channel = FileChannel::open_on(disk.storage(), options).expect("the slots count");
-        let (count, damage) = taken_before_damage(&channel);
-        assert_eq!((count, damage.sequences), (5, Some(5..15)), "{memory_tail}");
-        let mut put = channel.begin_put();
-        put.put(Event::new("behind it")).expect("there is room");
-        put.commit().expect("works");
-        assert_eq!(taken_before_damage(&channel).0, 0, "what is behind it does not hide it");
-    }
-    for memory_tail in [0, 1 << 20] {
-        let disk = with_forged_second_record(&ten);
-        let options = options().memory_tail(memory_tail);
-        let channel = FileChannel::open_on(disk.storage(), options).expect("the slots count");
-        let mut put = channel.begin_put();
-        for _ in 0..20 {
-            put.put(Event::new("since")).expect("there is room");
-        }
-        put.commit().expect("works");
-        let (count, _) = taken_before_damage(&channel);
-        assert_eq!(count, 15, "sequences 6 to 15 are taken once: {memory_tail}");
-    }
-}
-
-/// I6: an event that makes no sense is named, and those before it are delivered.
-#[test]
-fn i6_an_event_that_makes_no_sense_is_named() {
-    let _alone = alone();
-    let disk = with_forged_second_record(&payload(1, &[73]));
-    let channel = FileChannel::open_on(disk.storage(), options()).expect("the slots count");
-    let (count, damage) = taken_before_damage(&channel);
-    assert_eq!((count, damage.sequences), (5, Some(5..6)));
-}
-
-/// I5, I6: of a segment that no opening has read since, the records are held against the sequence that is due. One with
-/// right checksums that begins behind it would let the events in between be lost in silence.
-#[test]
-fn i5_a_record_of_later_events_is_damage_when_its_turn_comes() {
-    let _alone = alone();
-    let disk = SimDisk::new(1);
-    let channel = FileChannel::open_on(disk.storage(), options()).expect("a new channel");
-    for number in 0..20 {
-        let mut put = channel.begin_put();
-        put.put(Event::new(format!("{number:09000}"))).expect("there is room");
-        put.commit().expect("works");
-    }
-    drop(channel);
-    let puts: Vec<bytes::Record> =
-        bytes::records(&disk, 1).into_iter().filter(|record| record.sequence > 0).collect();
-    let second = &puts[0];
-    assert!(second.sequence == 1 && puts.len() > 3, "{second:?}");
-    bytes::renumber(&disk, 1, second.offset, 2);
-    let channel = FileChannel::open_on(disk.storage(), options()).expect("the state stands for it");
-    let mut take = channel.begin_take();
-    assert!(take.take().expect("readable").is_some(), "the first is in order");
-    let error = take.take().expect_err("event 1 is gone").to_string();
-    assert!(error.contains("sequence 1") && error.contains("sequence 2"), "{error}");
 }
 
 #[test]

@@ -25,12 +25,16 @@ fn body(index: u64) -> String {
     format!("{index:0BODY$}")
 }
 
+fn put_one(channel: &FileChannel, index: u64) -> Result<(), CommitError> {
+    let mut put = channel.begin_put();
+    put.put(Event::new(body(index))).expect("no limit but the disk");
+    put.commit()
+}
+
 /// Puts one by one until the disk is full; returns the number of the first event that was refused.
 fn fill(channel: &FileChannel, from: u64) -> u64 {
     for index in from.. {
-        let mut put = channel.begin_put();
-        put.put(Event::new(body(index))).expect("no limit but the disk");
-        match put.commit() {
+        match put_one(channel, index) {
             Ok(()) => assert!(index < from + 1_000_000, "the disk never got full"),
             Err(CommitError::NoSpace(events)) => {
                 assert_eq!(&*events[0].body, body(index).as_bytes(), "handed back");
@@ -116,9 +120,7 @@ fn puts_leave_the_reserve_alone(storage: &Arc<dyn Storage>) {
     let channel = open(storage);
     let mut first = 0;
     while channel.stats().segments < 2 {
-        let mut put = channel.begin_put();
-        put.put(Event::new(body(first))).expect("no limit but the disk");
-        put.commit().expect("there is room");
+        put_one(&channel, first).expect("there is room");
         first += 1;
     }
     // The last one began the second segment.

@@ -103,6 +103,11 @@ fn header_crc(file: &[u8], offset: usize) -> u32 {
     crc32fast::hash(&seeded)
 }
 
+fn seal_record(file: &mut [u8], offset: usize) {
+    let crc = header_crc(file, offset);
+    file[offset..offset + 4].copy_from_slice(&crc.to_le_bytes());
+}
+
 /// Writes a record with right checksums into a segment.
 pub(crate) fn write_record(
     disk: &SimDisk,
@@ -123,8 +128,7 @@ pub(crate) fn write_record(
         set_u64(record, 32, sequence);
         record[40..40 + payload.len()].copy_from_slice(payload);
         record[40 + payload.len()..(40 + payload.len()).next_multiple_of(8)].fill(0);
-        let crc = header_crc(bytes, offset);
-        bytes[offset..offset + 4].copy_from_slice(&crc.to_le_bytes());
+        seal_record(bytes, offset);
     });
 }
 
@@ -132,8 +136,7 @@ pub(crate) fn write_record(
 pub(crate) fn renumber(disk: &SimDisk, number: u64, offset: usize, sequence: u64) {
     alter(disk, &segment(number), |bytes| {
         set_u64(bytes, offset + 32, sequence);
-        let crc = header_crc(bytes, offset);
-        bytes[offset..offset + 4].copy_from_slice(&crc.to_le_bytes());
+        seal_record(bytes, offset);
     });
 }
 

@@ -8,7 +8,7 @@ use crate::bytes::*;
 use crate::support::history::options;
 use crate::{Case, Taken, Verdict, open};
 
-fn put(channel: &FileChannel, count: usize, size: usize) {
+pub(crate) fn put(channel: &FileChannel, count: usize, size: usize) {
     let mut put = channel.begin_put();
     for index in 0..count {
         put.put(Event::new(format!("{index}:{}", "x".repeat(size)))).expect("there is room");
@@ -17,7 +17,7 @@ fn put(channel: &FileChannel, count: usize, size: usize) {
 }
 
 /// Runs a history on a new channel, which is then dropped.
-fn channel_of(seed: u64, history: impl FnOnce(&FileChannel)) -> SimDisk {
+pub(crate) fn channel_of(seed: u64, history: impl FnOnce(&FileChannel)) -> SimDisk {
     let disk = SimDisk::new(seed);
     let channel = FileChannel::open_on(disk.storage(), options()).expect("a new channel");
     history(&channel);
@@ -38,7 +38,7 @@ fn closed() -> SimDisk {
 }
 
 /// Several segments, nothing taken.
-fn rolled() -> SimDisk {
+pub(crate) fn rolled() -> SimDisk {
     let disk = channel_of(2, |channel| (0..20).for_each(|_| put(channel, 1, 9000)));
     assert!(segments(&disk).len() > 2);
     disk

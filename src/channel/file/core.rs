@@ -287,6 +287,7 @@ impl Core {
         Ok(all_done && self.roll(needed, Claim::Swap)?)
     }
 
+    /// Most commits set no cursor, and take no lock here.
     fn supersede(&self, later: &Cursors) {
         if !later.is_empty() {
             lock(&self.refused).supersede(later);

@@ -56,13 +56,18 @@ struct Rounds {
     idle_since: Instant,
 }
 
+impl Rounds {
+    fn new(now: Instant) -> Rounds {
+        Rounds { lazy: now, sync: now, checkpoint: now, seen: 0, idle_since: now }
+    }
+}
+
 #[allow(
     clippy::disallowed_methods,
     reason = "intervals need a clock; nothing durable depends on it"
 )]
 fn run(inner: &Weak<Inner>, shutdown: &Shutdown, alarm: &Signal) {
-    let now = Instant::now();
-    let mut rounds = Rounds { lazy: now, sync: now, checkpoint: now, seen: 0, idle_since: now };
+    let mut rounds = Rounds::new(Instant::now());
     loop {
         // Read before the rest: what comes after it ends the sleep at once.
         let seen = alarm.current();
@@ -159,8 +164,7 @@ mod tests {
             let disk = SimDisk::new(1);
             let channel = FileChannel::open_on(disk.storage(), options).expect("opens");
             let now = Instant::now();
-            let rounds = Rounds { lazy: now, sync: now, checkpoint: now, seen: 0, idle_since: now };
-            Bench { disk, channel, begin: now, rounds }
+            Bench { disk, channel, begin: now, rounds: Rounds::new(now) }
         }
 
         /// Whether a round at so many milliseconds makes a call.
