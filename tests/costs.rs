@@ -263,12 +263,14 @@ fn a_durable_ack_is_one_write_and_one_sync() {
     assert_eq!(found, Costs { calls: 2, writes: 1, bytes: 40 + 16 + 16, reads: 0, syncs: 1 });
 }
 
-/// A roll in steady state: the state and the header of the next segment, both slots, and three names.
+/// A roll in steady state: the state and the header of the next segment, both slots, and its name. And the name
+/// that the file had while it waited, unless that was made durable before it was needed, as the helper thread
+/// does.
 #[test]
 fn a_roll_costs_the_same_each_time() {
     // A lazy ack that waits for the put could be a group of its own.
     let options = options().segment_size(1 << 20).ack_durability(AckDurability::Sync);
-    let (channel, counts) = channel(options);
+    let (channel, counts) = channel(options.background(false));
     let mut rolls = 0;
     for _ in 0..100 {
         let found = cost(&counts, || put(&channel, 100));
@@ -276,7 +278,8 @@ fn a_roll_costs_the_same_each_time() {
         if found.calls > 2 {
             rolls += 1;
             let roll = (found.calls - 2, found.writes - 1, found.reads, found.syncs - 1);
-            assert_eq!(roll, (19, 4, 1, 6));
+            let early = u64::from(rolls == 1);
+            assert_eq!(roll, (19 - early, 4, 1, 6 - early));
         }
     }
     assert!(rolls >= 4, "{rolls}");

@@ -19,11 +19,19 @@ pub(crate) type Cursors = BTreeMap<String, Option<Vec<u8>>>;
 
 /// Puts ready to be committed.
 #[derive(Default)]
+#[cfg_attr(any(test, fuzzing), derive(Debug, PartialEq))]
 pub(crate) struct PutBatch {
     pub(crate) events: Vec<Event>,
     /// Sum of [`Event::size`].
     pub(crate) size: u64,
     pub(crate) cursors: Cursors,
+}
+
+#[cfg(any(test, fuzzing))]
+impl PutBatch {
+    pub(crate) fn new(events: Vec<Event>, cursors: Cursors) -> PutBatch {
+        PutBatch { size: events.iter().map(Event::size).sum(), events, cursors }
+    }
 }
 
 /// An event on loan to a take transaction.

@@ -11,11 +11,13 @@ use std::sync::atomic::Ordering;
 
 use super::checkpoint::{Sealed, State};
 use super::directory::Directory;
+use super::group_commit::LANES;
 use super::lsn::Lsn;
 use super::moving::Moving;
 use super::record::{Kind, PendingRecord, Place};
 use super::segment::{PAGE, SegmentHeader, segment_name};
-use super::writer::{DESCRIPTIONS, Keeper, Log, View, Writer, release};
+use super::stream::Buffers;
+use super::writer::{Keeper, Log, View, Writer, release};
 use crate::storage::{Access, File, StorageError};
 use crate::sync::lock;
 
@@ -82,6 +84,7 @@ impl Log {
         segments.sealed.push(sealed);
         let released = release(&mut segments, &done, done_too.then_some(sealed.number));
         drop(segments);
+        self.behind.turn_to(&next);
         *writer = next;
         self.recycle(keeper, &released)?;
         if request.claim != Claim::Swap {
@@ -142,7 +145,7 @@ impl Log {
         if let Some(moved) = &request.moved {
             moved.copy(&self.directory, &*file, &header, PAGE + record.size())?;
         }
-        file.sync_all().map_err(|error| self.directory.error(&name, "sync", error))?;
+        self.directory.sync_file(&*file, &name)?;
         self.directory.write(&*file, &name, &header.encode(), 0)?;
         self.directory.sync_file(&*file, &name)?;
         self.raise_watermark(lsn);
@@ -157,8 +160,8 @@ impl Log {
         }
         let lanes = open_lanes(&self.directory, &name, vec![file])?;
         let next_sequence = view.next_sequence;
-        let gathered = Vec::new();
-        Ok(Some(Writer { header, seed, offset: head, next_sequence, lanes, gathered }))
+        let (gathered, buffers) = (Vec::new(), Buffers::default());
+        Ok(Some(Writer { header, seed, offset: head, next_sequence, lanes, gathered, buffers }))
     }
 
     pub(super) fn reserve_size(&self, state_size: usize) -> u64 {
@@ -172,7 +175,7 @@ pub(super) fn open_lanes(
     name: &str,
     mut lanes: Vec<Arc<dyn File>>,
 ) -> Result<Vec<Arc<dyn File>>, StorageError> {
-    while lanes.len() < DESCRIPTIONS {
+    while lanes.len() <= LANES {
         lanes.push(directory.open(name, Access::ReadWrite)?);
     }
     Ok(lanes)

@@ -5,6 +5,7 @@
 //! [`LogReader`] reads it back.
 
 mod begin;
+mod behind;
 mod checkpoint;
 mod directory;
 mod error;
@@ -21,6 +22,7 @@ mod scan;
 mod segment;
 mod slots;
 mod start;
+mod stream;
 mod survey;
 mod varint;
 mod writer;
@@ -32,8 +34,9 @@ pub(crate) use group_commit::{GroupCommit, Groups};
 pub(crate) use lsn::Lsn;
 pub(crate) use open::LogOptions;
 pub(crate) use reader::LogReader;
-pub(crate) use record::{Flaw, Kind, PendingRecord, RecordHeader};
+pub(crate) use record::{Flaw, Kind, PendingRecord, RecordHeader, record_size};
 pub(crate) use segment::STATED_MAX;
+pub(crate) use stream::{Out, Outgoing, PIECE, Payload};
 pub(crate) use survey::{End, Replay, survey};
 pub(crate) use varint::{put as put_varint, take as take_varint};
 pub(crate) use writer::{Appended, Log, View};

@@ -12,6 +12,7 @@
 use std::cell::RefCell;
 
 use super::begin::{Claim, NewSegment, open_lanes, reserve_size};
+use super::behind::Behind;
 use super::checkpoint::{Checkpoint, SLOTS, Sealed};
 use super::directory::Directory;
 use super::error::LogError;
@@ -21,6 +22,7 @@ use super::pool::{Pool, is_full};
 use super::segment::{PAGE, STATED_MAX, SegmentHeader, segment_name};
 use super::slots::Slots;
 use super::start::{Slot, open_scanner};
+use super::stream::Buffers;
 use super::survey::{End, Survey, Tail, Unproven};
 use super::writer::{Keeper, Log, Segments, View, Writer};
 use crate::storage::{Access, StorageError};
@@ -114,6 +116,7 @@ impl Log {
             segment_size: options.segment_size,
             ack_size_max: options.ack_size_max,
             watermark: AtomicU64::new(survey.watermark.0),
+            behind: Behind::of(&writer),
             writer: Mutex::new(writer),
             keeper: Mutex::new(keeper),
             syncs: AtomicU64::new(0),
@@ -147,6 +150,7 @@ impl Log {
         };
         mark!(P8);
         lock(&self.segments).tail = writer.header.number;
+        self.behind.turn_to(&writer);
         *lock(&self.writer) = writer;
         Ok(Some(self))
     }
@@ -310,8 +314,8 @@ fn unborn_writer(survey: &Survey) -> Writer {
         epoch: 0,
     };
     let seed = header.seed();
-    let (lanes, gathered) = (Vec::new(), Vec::new());
-    Writer { header, seed, offset: PAGE, next_sequence: 0, lanes, gathered }
+    let (lanes, gathered, buffers) = (Vec::new(), Vec::new(), Buffers::default());
+    Writer { header, seed, offset: PAGE, next_sequence: 0, lanes, gathered, buffers }
 }
 
 fn writer_at(directory: &Directory, tail: &Tail, view: &View<'_>) -> Result<Writer, StorageError> {
@@ -324,6 +328,7 @@ fn writer_at(directory: &Directory, tail: &Tail, view: &View<'_>) -> Result<Writ
         next_sequence: view.next_sequence,
         lanes,
         gathered: Vec::new(),
+        buffers: Buffers::default(),
     })
 }
 

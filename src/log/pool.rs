@@ -150,6 +150,12 @@ impl Pool {
         Ok(prepared)
     }
 
+    /// Makes the names of waiting files durable that are not, so that no segment has to wait for that.
+    pub(crate) fn settle_waiting(&mut self) -> Result<(), StorageError> {
+        let mut waiting = self.spares.iter().chain(&self.reserves);
+        if waiting.any(|kept| !kept.settled) { self.settle() } else { Ok(()) }
+    }
+
     /// Makes all names durable.
     fn settle(&mut self) -> Result<(), StorageError> {
         if !planted!(NoSegmentNameSync) {

@@ -182,17 +182,28 @@ impl PendingRecord {
 
     /// Gives the record its place and returns its bytes.
     pub(crate) fn place(&mut self, seed: &Seed, offset: u64, place: Place) -> &[u8] {
-        let header = &mut self.bytes[..HEADER_SIZE];
-        header[4] = self.kind as u8;
-        header[8..12].copy_from_slice(&self.payload_crc.to_le_bytes());
-        header[12..16].copy_from_slice(&self.payload_size.to_le_bytes());
-        header[16..24].copy_from_slice(&place.lsn.0.to_le_bytes());
-        header[24..32].copy_from_slice(&place.watermark.0.to_le_bytes());
-        header[32..40].copy_from_slice(&place.sequence.to_le_bytes());
-        let crc = seed.header_crc(offset, &header[4..]);
-        header[..4].copy_from_slice(&crc.to_le_bytes());
+        let sum = (self.payload_size, self.payload_crc);
+        seal(&mut self.bytes[..HEADER_SIZE], self.kind, sum, seed, (offset, place));
         &self.bytes
     }
+}
+
+/// Fills in a record's header, which is blank; `payload` is the payload's size and checksum.
+pub(crate) fn seal(
+    header: &mut [u8],
+    kind: Kind,
+    payload: (u32, u32),
+    seed: &Seed,
+    (offset, place): (u64, Place),
+) {
+    header[4] = kind as u8;
+    header[8..12].copy_from_slice(&payload.1.to_le_bytes());
+    header[12..16].copy_from_slice(&payload.0.to_le_bytes());
+    header[16..24].copy_from_slice(&place.lsn.0.to_le_bytes());
+    header[24..32].copy_from_slice(&place.watermark.0.to_le_bytes());
+    header[32..40].copy_from_slice(&place.sequence.to_le_bytes());
+    let crc = seed.header_crc(offset, &header[4..]);
+    header[..4].copy_from_slice(&crc.to_le_bytes());
 }
 
 /// Where a record goes and what was true when it was written.

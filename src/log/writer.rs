@@ -5,26 +5,17 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::behind::Behind;
 use super::checkpoint::{Checkpoint, Sealed, State};
 use super::directory::Directory;
-use super::group_commit::LANES;
 use super::lsn::Lsn;
 use super::pool::Pool;
-use super::record::{PendingRecord, Place, Seed};
+use super::record::{Place, Seed};
 use super::segment::{PAGE, SegmentHeader, segment_name};
 use super::slots::Slots;
+use super::stream::{Buffers, Outgoing, PIECE, Payload, Pieces};
 use crate::storage::{File, StorageError};
 use crate::sync::{AtomicBool, AtomicU64, Mutex, lock};
-
-/// Descriptions of the segment being written: one for each lane, and one for [`Log::sync_behind`].
-pub(super) const DESCRIPTIONS: usize = LANES + 1;
-
-/// What is written without a sync is synced behind by this part of a segment at a time.
-const BEHIND_SHARE: u64 = 8;
-
-/// Records of one group up to this size are written with one call; copying them together is cheaper than
-/// further calls.
-const GATHER_MAX: u64 = 1 << 20;
 
 /// The layer above, as the log sees it at an Lsn.
 pub(crate) struct View<'a> {
@@ -47,6 +38,7 @@ pub(crate) struct Log {
     /// Bytes that must fit into a reserve file beside the state: the largest ack.
     pub(super) ack_size_max: u64,
     pub(super) writer: Mutex<Writer>,
+    pub(super) behind: Behind,
     pub(super) segments: Mutex<Segments>,
     pub(super) keeper: Mutex<Keeper>,
     /// Everything below is synced.
@@ -62,8 +54,10 @@ pub(super) struct Writer {
     pub(super) seed: Seed,
     pub(super) offset: u64,
     pub(super) next_sequence: u64,
+    /// Descriptions of its file: one for each lane, and one for [`Behind`].
     pub(super) lanes: Vec<Arc<dyn File>>,
     pub(super) gathered: Vec<u8>,
+    pub(super) buffers: Buffers,
 }
 
 impl Writer {
@@ -161,10 +155,12 @@ impl Log {
 
     /// Writes records at the end; each comes with the number of sequences it uses up. They all fit, as
     /// [`Log::fits`] said. After an error the segment's end is unknown and the log must not be written again.
-    pub(crate) fn append<'a>(
+    /// `is_ahead` is called while this goes on, whenever [`Log::sync_behind`] would be of use.
+    pub(crate) fn append<'a, P: Payload + 'a>(
         &self,
-        records: impl ExactSizeIterator<Item = (&'a mut PendingRecord, u64)>,
+        records: impl ExactSizeIterator<Item = (Outgoing<'a, P>, u64)>,
         lane: usize,
+        is_ahead: &dyn Fn(),
     ) -> Result<Appended, StorageError> {
         let mut watermark = self.watermark();
         let mut guard = lock(&self.writer);
@@ -173,32 +169,55 @@ impl Log {
             watermark = writer.header.base;
         }
         let file = Arc::clone(&writer.lanes[lane]);
-        let name = segment_name(writer.header.number);
+        let pieces = Pieces {
+            directory: &self.directory,
+            file: &*file,
+            name: &segment_name(writer.header.number),
+            base: writer.header.base,
+            behind: &self.behind,
+            before: &|| {
+                if self.is_far_ahead() {
+                    is_ahead();
+                }
+            },
+        };
         let mut places = Vec::with_capacity(records.len());
         let alone = records.len() == 1;
-        let mut gathered_at = writer.offset;
+        let mut end = writer.offset;
         writer.gathered.clear();
         for (record, events) in records {
-            let place = Place { lsn: writer.end(), watermark, sequence: writer.next_sequence };
-            let bytes = record.place(&writer.seed, writer.offset, place);
+            let lsn = writer.header.base.plus(end - PAGE);
+            let place = Place { lsn, watermark, sequence: writer.next_sequence };
             places.push((place.lsn, place.sequence));
-            if alone || bytes.len() as u64 > GATHER_MAX {
-                self.directory.write(&*file, &name, &writer.gathered, gathered_at)?;
-                self.directory.write(&*file, &name, bytes, writer.offset)?;
+            let gathered_at = end - writer.gathered.len() as u64;
+            end += match record {
+                Outgoing::Streamed(payload) => {
+                    pieces.write(&writer.gathered, gathered_at)?;
+                    writer.gathered.clear();
+                    pieces.stream(payload, &writer.seed, (end, place), &mut writer.buffers)?
+                }
+                Outgoing::Ready(record) => {
+                    let bytes = record.place(&writer.seed, end, place);
+                    if alone {
+                        pieces.write(bytes, end)?;
+                    } else {
+                        writer.gathered.extend_from_slice(bytes);
+                    }
+                    bytes.len() as u64
+                }
+            };
+            if writer.gathered.len() >= PIECE {
+                pieces.write(&writer.gathered, end - writer.gathered.len() as u64)?;
                 writer.gathered.clear();
-                gathered_at = writer.offset + bytes.len() as u64;
-            } else {
-                writer.gathered.extend_from_slice(bytes);
             }
-            writer.offset += bytes.len() as u64;
             writer.next_sequence += events;
         }
-        self.directory.write(&*file, &name, &writer.gathered, gathered_at)?;
+        pieces.write(&writer.gathered, end - writer.gathered.len() as u64)?;
+        writer.offset = end;
         if planted!(WatermarkEarly) {
             self.raise_watermark(writer.end());
         }
-        // One unusually large group must not hold its memory for good.
-        writer.gathered.shrink_to(GATHER_MAX as usize);
+        self.behind.note_end(writer.end());
         Ok(Appended { places, end: writer.end(), file, segment: writer.header.number })
     }
 
@@ -213,28 +232,6 @@ impl Log {
             return self.directory.sync_file(&*group.file, &segment_name(group.segment));
         }
         result
-    }
-
-    /// Whether so much was written without a sync that the end of the segment would wait long for it.
-    pub(crate) fn is_far_ahead(&self, end: Lsn) -> bool {
-        end.0.saturating_sub(self.watermark().0) >= self.segment_size / BEHIND_SHARE
-    }
-
-    /// Syncs what was written without a sync, beside the commits: through a description of its own, so that
-    /// an error of the write-back is told both here and to the next sync of a commit.
-    ///
-    /// Another segment may have begun before the sync returns, and this one's file may even be in use again;
-    /// then what was synced is below the watermark already.
-    pub(crate) fn sync_behind(&self) -> Result<(), StorageError> {
-        let written = self.end_group(LANES);
-        if !self.is_far_ahead(written.end) {
-            return Ok(());
-        }
-        if !planted!(SyncBehindSkipped) {
-            self.sync(&written)?;
-        }
-        self.raise_watermark(written.end);
-        Ok(())
     }
 
     /// A group without records: syncing it makes everything durable that was written before.
@@ -329,6 +326,11 @@ impl Log {
         Ok(())
     }
 
+    /// Makes names durable that the next segment would have to wait for.
+    pub(crate) fn settle(&self) -> Result<(), StorageError> {
+        lock(&self.keeper).pool.settle_waiting()
+    }
+
     fn tail(&self) -> (u64, Lsn) {
         let segments = lock(&self.segments);
         (segments.tail, segments.tail_base)
@@ -384,11 +386,12 @@ pub(super) fn release(segments: &mut Segments, done: &[u64], and: Option<u64>) -
 mod tests {
     use super::super::begin::Claim;
     use super::super::open::LogOptions;
-    use super::super::record::Kind;
+    use super::super::record::{HEADER_SIZE, Kind, PendingRecord};
     use super::super::scan::{Origin, Scanner};
+    use super::super::stream::Out;
     use super::*;
     use crate::storage::Access;
-    use crate::storage::sim::SimDisk;
+    use crate::storage::sim::{CallKind, Fault, FaultPlan, SimDisk};
 
     fn log(disk: &SimDisk, segment_size: u64) -> Log {
         let directory = Directory { storage: disk.storage() };
@@ -397,30 +400,111 @@ mod tests {
         log.expect("there is room")
     }
 
-    /// Writes a group of records of these sizes.
-    fn append(log: &Log, sizes: &[usize]) -> Appended {
-        let record = |size: &usize| {
-            PendingRecord::new(Kind::Watermark, 0, |out| out.resize(out.len() + size, 7))
-        };
-        let mut records: Vec<_> = sizes.iter().map(record).collect();
-        log.append(records.iter_mut().map(|record| (record, 0)), 0).expect("works")
+    /// A payload that is encoded while it is written, in slices of these sizes.
+    struct Slices(Vec<usize>);
+
+    impl Payload for Slices {
+        fn kind(&self) -> Kind {
+            Kind::Watermark
+        }
+
+        fn size(&self) -> usize {
+            self.0.iter().sum()
+        }
+
+        fn encode(&self, out: &mut impl Out) {
+            for (index, size) in self.0.iter().enumerate() {
+                out.put(&vec![index as u8 + 1; *size]);
+            }
+        }
     }
 
-    #[test]
-    fn i2_each_record_of_a_group_is_where_its_header_says() {
-        let disk = SimDisk::new(1);
-        let log = log(&disk, 16 << 20);
-        let sizes = [10, 2 << 20, 20, 30, 1 << 20, 2 << 20, 5];
-        let group = append(&log, &sizes);
+    fn encoded(size: usize) -> PendingRecord {
+        PendingRecord::new(Kind::Watermark, 0, |out| out.resize(out.len() + size, 7))
+    }
+
+    /// Writes a group of records of these sizes.
+    fn append(log: &Log, sizes: &[usize]) -> Appended {
+        let mut records: Vec<_> = sizes.iter().map(|size| encoded(*size)).collect();
+        let outgoing = records.iter_mut().map(|record| (Outgoing::<Slices>::Ready(record), 0));
+        log.append(outgoing, 0, &|| {}).expect("works")
+    }
+
+    /// What is read where each record of a group is.
+    fn payloads(disk: &SimDisk, log: &Log, group: &Appended) -> Vec<Vec<u8>> {
         let file = disk.storage().open(&segment_name(group.segment), Access::Read).expect("works");
         let mut scanner = {
             let writer = lock(&log.writer);
             Scanner::new(Origin::File(file), writer.seed.clone(), writer.header.base)
         };
         let end = scanner.offset_of(group.end);
-        for ((lsn, _), size) in group.places.into_iter().zip(sizes) {
-            let found = scanner.record_at(scanner.offset_of(lsn), end).expect("valid");
-            assert_eq!(found.payload.len(), size);
+        let mut payload = |(lsn, _): &(Lsn, u64)| {
+            scanner.record_at(scanner.offset_of(*lsn), end).expect("valid").payload.to_vec()
+        };
+        group.places.iter().map(&mut payload).collect()
+    }
+
+    #[test]
+    fn i2_each_record_of_a_group_is_where_its_header_says() {
+        let disk = SimDisk::new(1);
+        let log = log(&disk, 16 << 20);
+        let sizes = [10, 2 << 20, 20, 30, 1 << 20, PIECE - 100, 50, 5];
+        let group = append(&log, &sizes);
+        let found = payloads(&disk, &log, &group);
+        assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), sizes);
+    }
+
+    /// Beside records that are encoded already, and however its slices lie in the pieces.
+    #[test]
+    fn i2_a_record_in_pieces_is_the_one_that_a_single_write_makes() {
+        let shapes: [&[usize]; 6] = [
+            &[3, PIECE, 5],
+            &[PIECE - HEADER_SIZE, 10],
+            &[1; 20],
+            &[100, 4 * PIECE + 1],
+            &[64 << 10; 20],
+            &[(64 << 10) - 1, 1, 64 << 10, 7, 3 * PIECE],
+        ];
+        let disk = SimDisk::new(1);
+        let log = log(&disk, 32 << 20);
+        for shape in shapes {
+            let slices = Slices(shape.to_vec());
+            let (mut before, mut behind) = (encoded(11), encoded(13));
+            let group = [
+                (Outgoing::Ready(&mut before), 0),
+                (Outgoing::Streamed(&slices), 0),
+                (Outgoing::Ready(&mut behind), 0),
+            ];
+            let group = log.append(group.into_iter(), 0, &|| {}).expect("works");
+            let mut whole = Vec::new();
+            slices.encode(&mut whole);
+            let found = payloads(&disk, &log, &group);
+            assert_eq!(found[0], [7; 11]);
+            assert!(found[1] == whole, "{shape:?}");
+            assert_eq!(found[2], [7; 13]);
+        }
+    }
+
+    /// The header comes last, whatever is lost: it is there with all it vouches for, or there is no record.
+    #[test]
+    fn i2_a_record_whose_last_piece_was_not_written_is_not_there() {
+        for failing in 0..5 {
+            let disk = SimDisk::new(1);
+            let log = log(&disk, 16 << 20);
+            let group = append(&log, &[10]);
+            let plan = FaultPlan::new(Fault::Error(std::io::ErrorKind::Other));
+            disk.set_plan(plan.on(&[CallKind::Write]).after(failing));
+            let slices = Slices(vec![PIECE / 3; 12]);
+            let record = [(Outgoing::Streamed(&slices), 0)].into_iter();
+            assert!(log.append(record, 0, &|| {}).is_err(), "write {failing}");
+            assert_eq!(log.end(), group.end);
+            let name = segment_name(group.segment);
+            let file = disk.storage().open(&name, Access::Read).expect("works");
+            let writer = lock(&log.writer);
+            let mut scanner =
+                Scanner::new(Origin::File(file), writer.seed.clone(), writer.header.base);
+            let at = scanner.offset_of(group.end);
+            assert!(scanner.record_at(at, writer.header.capacity).is_err(), "write {failing}");
         }
     }
 

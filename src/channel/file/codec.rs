@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::bytes::Bytes;
-use crate::channel::transaction::{Cursors, check_cursor};
+use crate::channel::transaction::{Cursors, PutBatch, check_cursor};
 use crate::event::{EVENT_OVERHEAD, Event, HEADER_OVERHEAD};
-use crate::log::{Kind, PendingRecord};
+use crate::log::{Kind, Out, Payload, PendingRecord};
 
 /// A payload that its checksum proves and that makes no sense: written by a faulty program.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,27 +19,34 @@ pub(crate) struct Malformed(pub(crate) &'static str);
 const CLEARED: u16 = u16::MAX;
 
 /// Encodes the puts of one transaction, in the memory of `buffer`, which is empty.
-pub(crate) fn encode_put(
-    buffer: Vec<u8>,
-    events: &[Event],
-    events_size: u64,
-    cursors: &Cursors,
-) -> PendingRecord {
-    PendingRecord::new_in(buffer, Kind::Put, 8 + events_size as usize, |out| {
-        put_u32(out, events.len());
-        encode_cursors(out, cursors);
-        for event in events {
+pub(crate) fn encode_put(buffer: Vec<u8>, batch: &PutBatch) -> PendingRecord {
+    PendingRecord::new_in(buffer, Kind::Put, batch.size(), |out| batch.encode(out))
+}
+
+impl Payload for PutBatch {
+    fn kind(&self) -> Kind {
+        Kind::Put
+    }
+
+    fn size(&self) -> usize {
+        4 + cursors_size(&self.cursors) + self.size as usize
+    }
+
+    fn encode(&self, out: &mut impl Out) {
+        put_u32(out, self.events.len());
+        encode_cursors(out, &self.cursors);
+        for event in &self.events {
             put_u32(out, event.headers_size());
             put_u32(out, event.body.len());
             for (key, value) in &event.headers {
                 put_u32(out, key.len());
                 put_u32(out, value.len());
-                out.extend_from_slice(key.as_bytes());
-                out.extend_from_slice(value.as_bytes());
+                out.put(key.as_bytes());
+                out.put(value.as_bytes());
             }
-            out.extend_from_slice(&event.body);
+            out.put(&event.body);
         }
-    })
+    }
 }
 
 /// Encodes the takes of one transaction: which sequences, and how many bytes they were in the channel.
@@ -55,19 +62,27 @@ pub(crate) fn encode_ack(ranges: &[Range<u64>], bytes: u64, cursors: &Cursors) -
     })
 }
 
-fn encode_cursors(out: &mut Vec<u8>, cursors: &Cursors) {
+/// Bytes that [`encode_cursors`] writes.
+fn cursors_size(cursors: &Cursors) -> usize {
+    let size = |(name, value): (&String, &Option<Vec<u8>>)| {
+        4 + name.len() + value.as_ref().map_or(0, Vec::len)
+    };
+    4 + cursors.iter().map(size).sum::<usize>()
+}
+
+fn encode_cursors(out: &mut impl Out, cursors: &Cursors) {
     put_u32(out, cursors.len());
     for (name, value) in cursors {
-        out.extend_from_slice(&(name.len() as u16).to_le_bytes());
+        out.put(&(name.len() as u16).to_le_bytes());
         let size = value.as_ref().map_or(CLEARED, |value| value.len() as u16);
-        out.extend_from_slice(&size.to_le_bytes());
-        out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(value.as_deref().unwrap_or_default());
+        out.put(&size.to_le_bytes());
+        out.put(name.as_bytes());
+        out.put(value.as_deref().unwrap_or_default());
     }
 }
 
-fn put_u32(out: &mut Vec<u8>, number: usize) {
-    out.extend_from_slice(&(number as u32).to_le_bytes());
+fn put_u32(out: &mut impl Out, number: usize) {
+    out.put(&(number as u32).to_le_bytes());
 }
 
 /// The start of a put's payload; the events follow and are decoded one by one by [`Events`].
@@ -238,18 +253,14 @@ mod tests {
     use super::*;
     use crate::log::testing::payload_of;
 
-    fn decode_put(payload: Vec<u8>) -> Result<(Vec<Event>, Cursors), Malformed> {
+    fn decode_put(payload: Vec<u8>) -> Result<PutBatch, Malformed> {
         let head = decode_put_head(&payload)?;
         let mut events = Events::new(Bytes::from(payload), &head);
         let mut decoded = Vec::new();
         while let Some(event) = events.next()? {
             decoded.push(event);
         }
-        Ok((decoded, head.cursors))
-    }
-
-    fn size(events: &[Event]) -> u64 {
-        events.iter().map(Event::size).sum()
+        Ok(PutBatch::new(decoded, head.cursors))
     }
 
     fn any_event() -> impl Strategy<Value = Event> {
@@ -289,12 +300,12 @@ mod tests {
             events in prop::collection::vec(any_event(), 0..6),
             cursors in any_cursors(),
         ) {
-            let payload = payload_of(&encode_put(Vec::new(), &events, size(&events), &cursors));
+            let batch = PutBatch::new(events, cursors);
+            let payload = payload_of(&encode_put(Vec::new(), &batch));
             let head = decode_put_head(&payload).expect("valid");
-            prop_assert_eq!((payload.len() - head.events_at) as u64, size(&events));
-            let (decoded, decoded_cursors) = decode_put(payload).expect("valid");
-            prop_assert_eq!(decoded, events);
-            prop_assert_eq!(decoded_cursors, cursors);
+            prop_assert_eq!((payload.len() - head.events_at) as u64, batch.size);
+            prop_assert_eq!(payload.len(), batch.size());
+            prop_assert_eq!(decode_put(payload).expect("valid"), batch);
         }
 
         #[test]
@@ -320,8 +331,8 @@ mod tests {
         fn any_bytes_decode_without_panic_and_canonically(
             bytes in prop::collection::vec(any::<u8>(), 0..120),
         ) {
-            if let Ok((events, cursors)) = decode_put(bytes.clone()) {
-                let again = encode_put(Vec::new(), &events, size(&events), &cursors);
+            if let Ok(batch) = decode_put(bytes.clone()) {
+                let again = encode_put(Vec::new(), &batch);
                 prop_assert_eq!(payload_of(&again), bytes.clone());
             }
             if let Ok(ack) = decode_ack(&bytes) {
@@ -332,13 +343,9 @@ mod tests {
 
     #[test]
     fn bodies_are_slices_of_the_payload() {
-        let events = [Event::new("abc"), Event::new("defg")];
-        let payload = Bytes::from(payload_of(&encode_put(
-            Vec::new(),
-            &events,
-            size(&events),
-            &Cursors::new(),
-        )));
+        let events = vec![Event::new("abc"), Event::new("defg")];
+        let batch = PutBatch::new(events, Cursors::new());
+        let payload = Bytes::from(payload_of(&encode_put(Vec::new(), &batch)));
         let head = decode_put_head(&payload).expect("valid");
         let mut decoded = Events::new(payload.clone(), &head);
         let first = decoded.next().expect("valid").expect("there are two");

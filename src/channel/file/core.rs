@@ -13,7 +13,10 @@ use crate::channel::Stopped;
 use crate::channel::signal::Signal;
 use crate::channel::transaction::{Cursors, PutBatch};
 use crate::event::Event;
-use crate::log::{Appended, Claim, Groups, Kind, Log, Lsn, PendingRecord, View};
+use crate::log::{
+    Appended, Claim, Groups, Kind, Log, Lsn, Outgoing, PIECE, Payload, PendingRecord, View,
+    record_size,
+};
 use crate::storage::StorageError;
 use crate::sync::{Mutex, lock};
 
@@ -47,9 +50,17 @@ pub(crate) enum Ended {
     Closed,
 }
 
+/// What a commit writes.
+enum Record {
+    None,
+    Encoded(PendingRecord),
+    /// A put of so many bytes, encoded while it is written.
+    Streamed(u64),
+}
+
 /// One commit on its way to the log.
 pub(crate) struct Entry {
-    record: Option<PendingRecord>,
+    record: Record,
     effect: Effect,
     /// Its group is to be synced before it counts.
     sync: bool,
@@ -68,7 +79,7 @@ impl Refusal {
 
 /// What a commit does when it counts.
 pub(crate) enum Effect {
-    Put { events: Vec<Event>, size: u64, cursors: Cursors },
+    Put(PutBatch),
     Ack(Acks),
     Nothing,
 }
@@ -122,54 +133,68 @@ impl Entry {
         sync: bool,
         refusal: &Arc<Refusal>,
     ) -> Entry {
-        let PutBatch { events, size, cursors } = batch;
-        let record = Some(encode_put(buffer, &events, size, &cursors));
-        let effect = Effect::Put { events, size, cursors };
-        Entry { record, effect, sync, refusal: Some(Arc::clone(refusal)) }
+        let size = record_size(Payload::size(&batch));
+        let record = match size > PIECE {
+            true => Record::Streamed(size as u64),
+            false => Record::Encoded(encode_put(buffer, &batch)),
+        };
+        Entry { record, effect: Effect::Put(batch), sync, refusal: Some(Arc::clone(refusal)) }
     }
 
     pub(crate) fn ack(acks: Acks, sync: bool, refusal: &Arc<Refusal>) -> Entry {
-        let record = Some(encode_ack(&acks.ranges, acks.size, &acks.cursors));
+        let record = Record::Encoded(encode_ack(&acks.ranges, acks.size, &acks.cursors));
         Entry { record, effect: Effect::Ack(acks), sync, refusal: Some(Arc::clone(refusal)) }
     }
 
     /// As [`Entry::ack`], with nobody waiting for it.
     pub(crate) fn lazy_ack(acks: Acks, sync: bool) -> Entry {
-        let record = Some(encode_ack(&acks.ranges, acks.size, &acks.cursors));
+        let record = Record::Encoded(encode_ack(&acks.ranges, acks.size, &acks.cursors));
         Entry { record, effect: Effect::Ack(acks), sync, refusal: None }
     }
 
     /// A record that says nothing but what its header says.
     pub(crate) fn bare(kind: Kind) -> Entry {
-        let record = Some(PendingRecord::new(kind, 0, |_| {}));
+        let record = Record::Encoded(PendingRecord::new(kind, 0, |_| {}));
         Entry { record, effect: Effect::Nothing, sync: true, refusal: None }
     }
 
     /// No record: only a sync of all that was written before.
     pub(crate) fn sync_only() -> Entry {
-        Entry { record: None, effect: Effect::Nothing, sync: true, refusal: None }
+        Entry { record: Record::None, effect: Effect::Nothing, sync: true, refusal: None }
     }
 
     /// The events of a put that was not taken.
     pub(crate) fn into_events(self) -> Vec<Event> {
         match self.effect {
-            Effect::Put { events, .. } => events,
+            Effect::Put(batch) => batch.events,
             Effect::Ack(_) | Effect::Nothing => Vec::new(),
         }
     }
 
     fn size(&self) -> u64 {
-        self.record.as_ref().map_or(0, PendingRecord::size)
+        match &self.record {
+            Record::None => 0,
+            Record::Encoded(record) => record.size(),
+            Record::Streamed(size) => *size,
+        }
+    }
+
+    fn outgoing(&mut self) -> Option<Outgoing<'_, PutBatch>> {
+        match (&mut self.record, &self.effect) {
+            (Record::Encoded(record), _) => Some(Outgoing::Ready(record)),
+            (Record::Streamed(_), Effect::Put(batch)) => Some(Outgoing::Streamed(batch)),
+            (Record::Streamed(_) | Record::None, _) => None,
+        }
     }
 
     fn is_put(&self) -> bool {
-        matches!(self.effect, Effect::Put { .. })
+        matches!(self.effect, Effect::Put(_))
     }
 
     /// Sequences the record uses up.
     fn events(&self) -> u64 {
         match &self.effect {
-            Effect::Put { events, .. } => events.len() as u64,
+            Effect::Put(batch) => batch.events.len() as u64,
             Effect::Ack(_) | Effect::Nothing => 0,
         }
     }
@@ -252,6 +277,8 @@ impl Core {
         let rolled = self.with_view(|view| self.log.roll(needed, claim, view))?;
         let mut shown = lock(&self.shown);
         shown.visible = shown.visible.max(self.log.end());
+        drop(shown);
+        self.alarm.raise();
         Ok(rolled)
     }
 
@@ -299,7 +326,7 @@ impl Core {
         let fits = "the log gave this record the next sequence";
         let lent = "only what was put is lent, and to one transaction at a time";
         match entry.effect {
-            Effect::Put { events, size, cursors } => {
+            Effect::Put(PutBatch { events, size, cursors }) => {
                 let count = events.len() as u64;
                 let (first_sequence, cursors) = (sequence, &cursors);
                 let change = Change::Put { first_sequence, events: count, bytes: size, cursors };
@@ -359,13 +386,13 @@ impl Groups for Core {
         let mut records = Vec::with_capacity(entries.len());
         for entry in &mut entries {
             let events = entry.events();
-            records.extend(entry.record.as_mut().map(|record| (record, events)));
+            records.extend(entry.outgoing().map(|record| (record, events)));
         }
         let appended = match records.is_empty() {
             true => self.log.end_group(lane),
-            false => self.log.append(records.into_iter(), lane)?,
+            false => self.log.append(records.into_iter(), lane, &|| self.alarm.raise())?,
         };
-        if !sync && self.log.is_far_ahead(appended.end) {
+        if !sync && self.log.is_far_ahead() {
             self.alarm.raise();
         }
         Ok(Group { entries, appended, sync })
@@ -387,9 +414,12 @@ impl Groups for Core {
         let mut written = Vec::with_capacity(group.entries.len());
         let mut shown = lock(&self.shown);
         for mut entry in group.entries {
-            let Some(record) = entry.record.take() else { continue };
-            let size = record.size();
-            written.push(record.into_bytes());
+            let size = entry.size();
+            match std::mem::replace(&mut entry.record, Record::None) {
+                Record::None => continue,
+                Record::Encoded(record) => written.push(record.into_bytes()),
+                Record::Streamed(_) => {}
+            }
             if let Some((lsn, sequence)) = places.next() {
                 self.apply_entry(&mut shown, entry, lsn, lsn.plus(size), sequence);
             }
@@ -430,8 +460,7 @@ mod tests {
     }
 
     fn put(size: usize) -> Entry {
-        let events = vec![Event::new(vec![7; size])];
-        let batch = PutBatch { events, size: size as u64, cursors: Cursors::new() };
+        let batch = PutBatch::new(vec![Event::new(vec![7; size])], Cursors::new());
         Entry::put(Vec::new(), batch, true, &Arc::default())
     }
 

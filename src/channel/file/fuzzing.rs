@@ -3,8 +3,9 @@
 use super::codec::{Events, decode_ack, decode_put_head, encode_ack, encode_put};
 use super::queue::Queue;
 use crate::bytes::Bytes;
-use crate::channel::transaction::{Cursors, check_cursor};
+use crate::channel::transaction::{Cursors, PutBatch, check_cursor};
 use crate::event::Event;
+use crate::log::Payload;
 
 /// Decodes bytes as the payload of each kind of record.
 pub(crate) fn payloads(bytes: &[u8]) {
@@ -41,9 +42,10 @@ pub(crate) fn transaction(bytes: &[u8]) {
         }
         events.push(event);
     }
-    let size = events.iter().map(Event::size).sum();
-    let mut payload = encode_put(Vec::new(), &events, size, &cursors).payload().to_vec();
-    assert_eq!(decode_put(&payload), Some((cursors, events)));
+    let batch = PutBatch::new(events, cursors);
+    let mut payload = encode_put(Vec::new(), &batch).payload().to_vec();
+    assert_eq!(payload.len(), batch.size(), "the size of a put");
+    assert_eq!(decode_put(&payload), Some(batch));
     let at = at % payload.len();
     payload[at] ^= change;
     put(&payload);
@@ -69,7 +71,7 @@ impl<'a> Cut<'a> {
     }
 }
 
-fn decode_put(payload: &[u8]) -> Option<(Cursors, Vec<Event>)> {
+fn decode_put(payload: &[u8]) -> Option<PutBatch> {
     let head = decode_put_head(payload).ok()?;
     let mut events = Events::new(Bytes::from(payload.to_vec()), &head);
     let mut decoded = Vec::new();
@@ -77,14 +79,13 @@ fn decode_put(payload: &[u8]) -> Option<(Cursors, Vec<Event>)> {
         decoded.push(event);
     }
     assert_eq!(decoded.len() as u64, head.count);
-    Some((head.cursors, decoded))
+    Some(PutBatch::new(decoded, head.cursors))
 }
 
 fn put(bytes: &[u8]) {
-    let Some((cursors, events)) = decode_put(bytes) else {
+    let Some(batch) = decode_put(bytes) else {
         return;
     };
-    let size = events.iter().map(Event::size).sum();
-    let again = encode_put(Vec::new(), &events, size, &cursors);
+    let again = encode_put(Vec::new(), &batch);
     assert_eq!(again.payload(), bytes, "a second encoding of a put");
 }

@@ -136,12 +136,16 @@ impl Inner {
         if self.core().log.watermark() < visible { self.sync() } else { Ok(()) }
     }
 
-    /// Syncs what was committed without a sync, once that is much.
+    /// Does what commits would have to wait for: syncs what was written, once that is much, and the names of
+    /// the files that wait.
     pub(super) fn sync_behind(&self) -> Result<(), CloseError> {
         if let Some(ended) = self.ended() {
             return Err(self.close_error(ended));
         }
-        self.core().log.sync_behind().map_err(|error| self.close_error(Ended::from(error)))
+        let log = &self.core().log;
+        log.sync_behind()
+            .and_then(|()| log.settle())
+            .map_err(|error| self.close_error(Ended::from(error)))
     }
 
     /// Writes a record whose only purpose is to witness that everything before it was synced.
@@ -202,7 +206,7 @@ impl Inner {
     /// What a commit that was refused for want of disk space comes back as.
     fn refused(&self, effect: Effect) -> CommitError {
         match effect {
-            Effect::Put { events, .. } => CommitError::NoSpace(events),
+            Effect::Put(batch) => CommitError::NoSpace(batch.events),
             Effect::Ack(_) | Effect::Nothing => CommitError::NoSpace(Vec::new()),
         }
     }
@@ -235,8 +239,8 @@ impl Backend for Inner {
         // The segment that the reader has open is never recycled, though nothing in it may be wanted any
         // more; on a small disk it can be all the room there is.
         match effect {
-            Effect::Put { events, size, cursors } if lock(&self.delivery).let_go() => {
-                let again = self.try_put(PutBatch { events, size, cursors })?;
+            Effect::Put(batch) if lock(&self.delivery).let_go() => {
+                let again = self.try_put(batch)?;
                 again.map_or(Ok(()), |effect| Err(self.refused(effect)))
             }
             effect => Err(self.refused(effect)),

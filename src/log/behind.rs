@@ -1,0 +1,99 @@
+//! Syncing beside the commits what the system was given and nobody has synced: so that a large record is on
+//! its way to the device while the rest of it is still being written, and so that the end of a segment that was
+//! written without syncs does not wait for all of it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::group_commit::LANES;
+use super::lsn::Lsn;
+use super::segment::segment_name;
+use super::writer::{Log, Writer};
+use crate::storage::{File, StorageError};
+use crate::sync::{Mutex, lock};
+
+/// What is synced behind at a time: this part of a segment.
+const SHARE: u64 = 64;
+
+/// How far the segment being written is written and synced. Apart from the [`Writer`], which its leader holds
+/// while it writes.
+pub(super) struct Behind(Mutex<Progress>);
+
+struct Progress {
+    /// A description of its own, so that an error of the write-back is told both here and to the next sync of a
+    /// commit; `None` before the first segment.
+    file: Option<Arc<dyn File>>,
+    segment: u64,
+    /// After the last whole record.
+    end: Lsn,
+    /// The system was given everything below; it may lie within a record.
+    given: Lsn,
+    /// What was given when a sync began that went well.
+    synced: Lsn,
+}
+
+impl Behind {
+    pub(super) fn of(writer: &Writer) -> Behind {
+        Behind(Mutex::new(Progress::of(writer)))
+    }
+
+    /// Turns to the segment that is written from now on.
+    pub(super) fn turn_to(&self, writer: &Writer) {
+        *lock(&self.0) = Progress::of(writer);
+    }
+
+    /// Notes that the system was given everything below `given`.
+    pub(super) fn note_given(&self, given: Lsn) {
+        lock(&self.0).given = given;
+    }
+
+    /// Notes that the records before `end` are written.
+    pub(super) fn note_end(&self, end: Lsn) {
+        let mut progress = lock(&self.0);
+        (progress.end, progress.given) = (end, end);
+    }
+}
+
+impl Progress {
+    fn of(writer: &Writer) -> Progress {
+        let end = writer.end();
+        let file = writer.lanes.get(LANES).map(Arc::clone);
+        Progress { file, segment: writer.header.number, end, given: end, synced: end }
+    }
+
+    fn is_far_ahead(&self, watermark: Lsn, share: u64) -> bool {
+        self.given.0.saturating_sub(self.synced.max(watermark).0) >= share
+    }
+}
+
+impl Log {
+    /// Whether so much is written and not synced that [`Log::sync_behind`] would act.
+    pub(crate) fn is_far_ahead(&self) -> bool {
+        lock(&self.behind.0).is_far_ahead(self.watermark(), self.segment_size / SHARE)
+    }
+
+    /// Syncs what was written, once that is much, beside the commits.
+    ///
+    /// Another segment may have begun before the sync returns, and this one's file may even be in use again;
+    /// then what was synced is below the watermark already. So is a record of which only the beginning was
+    /// written: it counts when its own group is synced, and no earlier.
+    pub(crate) fn sync_behind(&self) -> Result<(), StorageError> {
+        let progress = lock(&self.behind.0);
+        let is_far_ahead = progress.is_far_ahead(self.watermark(), self.segment_size / SHARE);
+        let Some(file) = progress.file.as_ref().filter(|_| is_far_ahead).map(Arc::clone) else {
+            return Ok(());
+        };
+        let Progress { segment, end, given, .. } = *progress;
+        drop(progress);
+        if !planted!(SyncBehindSkipped) {
+            self.syncs.fetch_add(1, Ordering::Relaxed);
+            self.directory.sync_file(&*file, &segment_name(segment))?;
+        }
+        self.raise_watermark(end);
+        let mut progress = lock(&self.behind.0);
+        if progress.segment == segment {
+            progress.synced = progress.synced.max(given);
+        }
+        Ok(())
+    }
+}

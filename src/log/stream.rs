@@ -1,0 +1,161 @@
+//! Writing a group's records in pieces: small records are copied together, which is cheaper than further calls,
+//! and a large one is encoded, checksummed and written a piece at a time, while the piece is in the processor's
+//! cache and what was written before is on its way to the device. It needs no memory of its own size.
+//!
+//! The first piece of a large record is written last, because the header in it has the checksum of all. A crash
+//! before that leaves no record there, as a crash within a single write may.
+
+use super::behind::Behind;
+use super::directory::Directory;
+use super::lsn::Lsn;
+use super::record::{HEADER_SIZE, Kind, PendingRecord, Place, Seed, record_size, seal};
+use super::segment::PAGE;
+use crate::storage::{File, StorageError};
+
+/// Bytes written with one call.
+pub(crate) const PIECE: usize = 256 << 10;
+
+/// Slices from this length on are written from where they are.
+const UNCOPIED_MIN: usize = 64 << 10;
+
+/// A payload that is encoded while it is written.
+pub(crate) trait Payload {
+    /// The record's kind.
+    fn kind(&self) -> Kind;
+
+    /// Bytes that [`Payload::encode`] gives.
+    fn size(&self) -> usize;
+
+    /// Gives the bytes, in order.
+    fn encode(&self, out: &mut impl Out);
+}
+
+/// Takes the bytes of a payload.
+pub(crate) trait Out {
+    /// Takes the next ones.
+    fn put(&mut self, bytes: &[u8]);
+}
+
+impl Out for Vec<u8> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+/// A record on its way to the log.
+pub(crate) enum Outgoing<'a, P> {
+    /// Encoded.
+    Ready(&'a mut PendingRecord),
+    /// Larger than a piece.
+    Streamed(&'a P),
+}
+
+/// Where a group is written.
+pub(super) struct Pieces<'a> {
+    pub(super) directory: &'a Directory,
+    pub(super) file: &'a dyn File,
+    pub(super) name: &'a str,
+    pub(super) base: Lsn,
+    pub(super) behind: &'a Behind,
+    /// Called before each piece.
+    pub(super) before: &'a dyn Fn(),
+}
+
+impl Pieces<'_> {
+    /// Writes `bytes`, if any, at `offset` of the segment.
+    pub(super) fn write(&self, bytes: &[u8], offset: u64) -> Result<(), StorageError> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        (self.before)();
+        self.directory.write(self.file, self.name, bytes, offset)?;
+        self.behind.note_given(self.base.plus(offset + bytes.len() as u64 - PAGE));
+        Ok(())
+    }
+
+    /// Writes a record of this payload at `offset`, and says how long it is.
+    pub(super) fn stream(
+        &self,
+        payload: &impl Payload,
+        seed: &Seed,
+        (offset, place): (u64, Place),
+        buffers: &mut Buffers,
+    ) -> Result<u64, StorageError> {
+        let Buffers { first, piece } = buffers;
+        first.clear();
+        piece.clear();
+        piece.resize(HEADER_SIZE, 0);
+        let hasher = crc32fast::Hasher::new();
+        let mut stream = Stream { pieces: self, first, piece, at: offset, hasher, result: Ok(()) };
+        payload.encode(&mut stream);
+        stream.flush();
+        let size = (stream.at - offset) as usize - HEADER_SIZE;
+        assert_eq!(size, payload.size(), "a payload is as long as it says");
+        let padding = record_size(size) - HEADER_SIZE - size;
+        stream.piece.resize(padding, 0);
+        self.write(stream.piece, stream.at)?;
+        stream.result?;
+        let sum = (size as u32, stream.hasher.finalize());
+        seal(&mut first[..HEADER_SIZE], payload.kind(), sum, seed, (offset, place));
+        self.write(first, offset)?;
+        Ok(record_size(size) as u64)
+    }
+}
+
+/// Memory of the pieces of a record, used again and again.
+#[derive(Default)]
+pub(super) struct Buffers {
+    first: Vec<u8>,
+    piece: Vec<u8>,
+}
+
+/// A record's payload on its way into pieces.
+pub(crate) struct Stream<'a> {
+    pieces: &'a Pieces<'a>,
+    /// The first piece, once it is complete: it is written last.
+    first: &'a mut Vec<u8>,
+    /// The piece that is being filled.
+    piece: &'a mut Vec<u8>,
+    /// Where it goes.
+    at: u64,
+    hasher: crc32fast::Hasher,
+    /// After an error nothing more is written.
+    result: Result<(), StorageError>,
+}
+
+impl Stream<'_> {
+    fn flush(&mut self) {
+        if self.first.is_empty() {
+            self.hasher.update(&self.piece[HEADER_SIZE..]);
+            std::mem::swap(self.first, self.piece);
+            self.at += self.first.len() as u64;
+            return;
+        }
+        let piece = std::mem::take(self.piece);
+        self.write(&piece);
+        *self.piece = piece;
+        self.piece.clear();
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
+        if self.result.is_ok() {
+            self.result = self.pieces.write(bytes, self.at);
+        }
+        self.at += bytes.len() as u64;
+    }
+}
+
+impl Out for Stream<'_> {
+    fn put(&mut self, bytes: &[u8]) {
+        if bytes.len() >= UNCOPIED_MIN {
+            self.flush();
+            bytes.chunks(PIECE).for_each(|chunk| self.write(chunk));
+            return;
+        }
+        self.piece.extend_from_slice(bytes);
+        if self.piece.len() >= PIECE {
+            self.flush();
+        }
+    }
+}
