@@ -1,6 +1,6 @@
-//! Syncing beside the commits what the system was given and nobody has synced: so that a large record is on
-//! its way to the device while the rest of it is still being written, and so that the end of a segment that was
-//! written without syncs does not wait for all of it.
+//! Syncing beside the commits what the system was given and nobody has synced. So a large record is on its way
+//! to the device while the rest of it is still being written, and the end of a segment that was written without
+//! syncs does not wait for all of it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,8 +20,8 @@ const SHARE: u64 = 64;
 pub(super) struct Behind(Mutex<Progress>);
 
 struct Progress {
-    /// A description of its own, so that an error of the write-back is told both here and to the next sync of a
-    /// commit; `None` before the first segment.
+    /// A description of its own, so that an error of the write-back is told both here and to the next sync of
+    /// a commit; `None` before the first segment.
     file: Option<Arc<dyn File>>,
     segment: u64,
     /// After the last whole record.
