@@ -19,8 +19,9 @@ pub(crate) const LANES: usize = 2;
 /// Where committers wait: each group in a seat of its own, those of the next group in another, and in the
 /// last whoever waits for anything but the end of its own group. So the end of a group wakes its committers
 /// and nobody else.
-const SEATS: usize = LANES + 2;
-/// The last seat.
+const SEATS: usize = TURN + 1;
+/// The last seat. As many groups can be under way as there are lanes, and one more forms: so many are before
+/// it.
 const TURN: usize = LANES + 1;
 
 /// What is committed, and how.
@@ -231,11 +232,11 @@ impl<G: Groups> GroupCommit<G> {
     /// Wakes one committer to lead the next group, if one is wanted and waits; and those who wait for
     /// something else, to look. One is enough: whoever leads before it is awake calls the next in turn.
     fn call_leader(&self, state: MutexGuard<'_, State<G>>) {
-        let seat = state.seat_of(state.written);
-        let is_wanted = state.may_lead() && !state.forming.is_empty();
-        let is_called = is_wanted && state.waiting[seat] > 0 && !planted!(NobodyCalled);
+        let called = state.next_to_lead();
         self.wake(state, &[TURN]);
-        if is_called {
+        if let Some(seat) = called
+            && !planted!(NobodyCalled)
+        {
             self.seats[seat].notify_one();
         }
     }
@@ -275,29 +276,20 @@ impl<G: Groups> GroupCommit<G> {
         lock(&self.state)
     }
 
-    /// Writes as many entries as fit; returns the group, its place in the order, and the ticket after it.
+    /// Writes as many entries as fit; returns the group, its place in the order, and the ticket after it. Where
+    /// none fits, makes room instead.
     fn write_group<'a>(
         &'a self,
         mut state: MutexGuard<'a, State<G>>,
         roles: &mut Roles<'a, G>,
     ) -> Option<Written<G>> {
-        let count = loop {
-            if state.forming.is_empty() || state.failed.is_some() {
-                return None;
-            }
-            match self.groups.fits(&state.forming) {
-                0 => {
-                    let before = state.written;
-                    state = self.make_room(state);
-                    if state.written > before {
-                        // One was refused, perhaps this leader's own. The others lead themselves: refused
-                        // ones may come without end, and whoever served them would never get away.
-                        return None;
-                    }
-                }
-                count => break count,
-            }
-        };
+        let count = self.groups.fits(&state.forming);
+        if count == 0 {
+            // Whoever leads next writes into the room, this one too if it still waits. It does not go on by
+            // itself: refused entries may come without end, and whoever served them would never get away.
+            self.make_room(state);
+            return None;
+        }
         let entries: Vec<_> = state.forming.drain(..count).collect();
         state.written += count as u64;
         let until = state.written;
@@ -324,15 +316,16 @@ impl<G: Groups> GroupCommit<G> {
         }
     }
 
-    fn make_room<'a>(&'a self, mut state: MutexGuard<'a, State<G>>) -> MutexGuard<'a, State<G>> {
+    /// Makes room for the first entry, or has it refused, when all earlier groups have been applied.
+    fn make_room<'a>(&'a self, mut state: MutexGuard<'a, State<G>>) {
         while state.groups_applied < state.groups_written && state.failed.is_none() {
             state = self.wait_in(TURN, state);
         }
         if state.failed.is_some() {
-            return state;
+            return;
         }
         let Some(first) = state.forming.pop_front() else {
-            return state;
+            return;
         };
         drop(state);
         let made = self.groups.make_room(&first);
@@ -345,13 +338,11 @@ impl<G: Groups> GroupCommit<G> {
                 state.written += 1;
                 state.done = state.written;
                 self.wake_everybody(state);
-                state = lock(&self.state);
             }
             Err(error) => {
                 state.failed.get_or_insert(error);
             }
         }
-        state
     }
 
     fn apply_in_order(&self, written: Written<G>) {
@@ -380,16 +371,22 @@ impl<G: Groups> State<G> {
         !self.writing && !self.free_lanes.is_empty() && self.failed.is_none()
     }
 
+    /// The seat of those who wait for the next group, if one is wanted to lead it.
+    fn next_to_lead(&self) -> Option<usize> {
+        let seat = self.seat_of(self.written);
+        let is_wanted = self.may_lead() && !self.forming.is_empty();
+        (is_wanted && self.waiting[seat] > 0).then_some(seat)
+    }
+
     /// Where the committer with a ticket that is not done waits.
     fn seat_of(&self, ticket: u64) -> usize {
-        // As many groups can be under way as there are lanes, and one more forms: all in different seats.
         let before = self.under_way.partition_point(|until| *until <= ticket);
         seat_of_group(self.groups_applied + before as u64)
     }
 }
 
 fn seat_of_group(order: u64) -> usize {
-    (order % (LANES as u64 + 1)) as usize
+    (order % TURN as u64) as usize
 }
 
 /// The leader's roles. Dropping it gives them back, whatever happened: a role that stayed taken after an

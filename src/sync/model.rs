@@ -23,9 +23,10 @@ const STACK_WORDS: usize = 32 << 10;
 thread_local! {
     /// Loom runs all threads of a model on one thread of the system, and each test on its own.
     static SLEEPS: Cell<u64> = const { Cell::new(0) };
+    static CALLS: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Loom's condition variable, which counts how often somebody sleeps.
+/// Loom's condition variable, which counts how often somebody sleeps, and how often sleepers are called.
 #[derive(Default)]
 pub(crate) struct Condvar(loom::sync::Condvar);
 
@@ -40,10 +41,12 @@ impl Condvar {
     }
 
     pub(crate) fn notify_one(&self) {
+        CALLS.with(|calls| calls.set(calls.get() + 1));
         self.0.notify_one();
     }
 
     pub(crate) fn notify_all(&self) {
+        CALLS.with(|calls| calls.set(calls.get() + 1));
         self.0.notify_all();
     }
 }
@@ -51,6 +54,11 @@ impl Condvar {
 /// How often threads of this model have slept so far.
 pub(crate) fn sleeps() -> u64 {
     SLEEPS.with(Cell::get)
+}
+
+/// How often threads of this model have called sleepers so far, whether any was there or not.
+pub(crate) fn calls() -> u64 {
+    CALLS.with(Cell::get)
 }
 
 /// What happened in all executions of a model. Loom does not see it.

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::atomic::AtomicUsize as Step;
 use loom::thread;
 
-use super::{GroupCommit, Groups, LANES, Rejected};
+use super::{GroupCommit, Groups, LANES, Rejected, SEATS};
 use crate::sync::{Condvar, Mutex, lock, model, wait};
 
 /// An entry for which the disk never has room, and one for which it must be made.
@@ -79,6 +79,8 @@ struct DiskState {
     /// Groups written and neither applied nor failed.
     open_groups: usize,
     has_room: bool,
+    /// A call has failed that holds up all others.
+    stopped: bool,
 }
 
 struct Group {
@@ -137,6 +139,7 @@ impl Groups for Disk {
     fn make_room(&self, entry: &u32) -> Result<bool, Error> {
         {
             let state = self.state();
+            assert!(!state.stopped, "room is made after a failure");
             assert!(!state.writing && !state.applying && state.syncing == 0, "not alone");
             assert_eq!(state.open_groups, 0, "a group is under way");
             assert_eq!(state.applied, state.log.len());
@@ -146,6 +149,7 @@ impl Groups for Disk {
         let mut state = self.state();
         assert!(!state.writing && !state.applying && state.open_groups == 0, "not alone any more");
         if self.faults.room {
+            state.stopped = true;
             return Err("no room");
         }
         state.has_room = *entry < TOO_LARGE;
@@ -159,6 +163,7 @@ impl Groups for Disk {
     fn write(&self, entries: Vec<u32>, lane: usize) -> Result<Group, Error> {
         let from = {
             let mut state = self.state();
+            assert!(!state.stopped, "written after a failure");
             assert!(!state.writing, "two writes at once");
             assert!(!state.lanes[lane], "a lane for two");
             assert!(!entries.is_empty());
@@ -175,6 +180,7 @@ impl Groups for Disk {
         let mut state = self.state();
         state.writing = false;
         if self.faults.write {
+            state.stopped = true;
             state.lanes[lane] = false;
             state.open_groups -= 1;
             return Err("write");
@@ -308,6 +314,21 @@ fn two_commits() {
     assert_eq!(seen.syncs_at_once.load(Ordering::Relaxed), 2, "no second lane was used");
 }
 
+/// Each call is a call into the kernel, whether anybody sleeps there or not.
+#[test]
+fn a_lone_committer_calls_nobody_though_others_were_there_before() {
+    let faults = Faults::default();
+    explore("group_commit.lone", Some(3), 250, faults, |commits| {
+        assert_eq!(race(&commits, &[1, 2]), [Ok(()), Ok(())]);
+        assert_eq!(lock(&commits.state).waiting, [0; SEATS], "who is gone does not wait");
+        let before = model::calls();
+        commits.submit(3).map_err(|rejected| rejected.error).expect("nothing fails");
+        assert_eq!(commit(&commits, 4), Ok(()));
+        assert_eq!(model::calls(), before);
+        complete(&commits, &[1, 2, 3, 4]);
+    });
+}
+
 #[test]
 fn three_commits() {
     let seen =
@@ -392,7 +413,7 @@ fn a_slow_sync_does_not_hold_up_the_next_write() {
 
 #[test]
 fn room_is_made_while_nothing_is_in_flight() {
-    let seen = explore("group_commit.make_room", Some(3), 12_000, Faults::default(), |commits| {
+    let seen = explore("group_commit.make_room", Some(3), 15_000, Faults::default(), |commits| {
         assert_eq!(race(&commits, &[1, 2, NEEDS_ROOM]), [Ok(()); 3]);
         complete(&commits, &[1, 2, NEEDS_ROOM]);
     });
@@ -402,7 +423,7 @@ fn room_is_made_while_nothing_is_in_flight() {
 
 #[test]
 fn an_entry_without_room_is_refused_and_holds_nobody_up() {
-    explore("group_commit.refused", Some(3), 4_700, Faults::default(), |commits| {
+    explore("group_commit.refused", Some(3), 3_900, Faults::default(), |commits| {
         assert_eq!(race(&commits, &[1, 2, TOO_LARGE]), [Ok(()); 3]);
         complete(&commits, &[1, 2]);
         assert_eq!(commits.groups().state().refused, [TOO_LARGE]);

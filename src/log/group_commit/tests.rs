@@ -64,3 +64,73 @@ fn i8_a_refused_committer_does_not_serve_those_who_come_after_it() {
     assert!(commit.push().is_ok(), "nothing stops it");
     assert!(*lock(&commit.groups().refused) > 1, "theirs");
 }
+
+/// A leader called in the seat of another group would not come; the end of a group would wake those of another.
+#[test]
+fn groups_that_are_there_at_once_have_seats_of_their_own_and_none_has_the_last() {
+    for first in 0..3 * SEATS as u64 {
+        let mut seats: Vec<usize> = (first..=first + LANES as u64).map(seat_of_group).collect();
+        seats.push(TURN);
+        seats.sort_unstable();
+        assert_eq!(seats, (0..SEATS).collect::<Vec<_>>(), "from group {first} on");
+    }
+}
+
+#[test]
+fn a_committer_waits_in_the_seat_of_its_group() {
+    let commit = GroupCommit::new(Crowd::default());
+    let mut state = lock(&commit.state);
+    state.under_way = [3, 5].into();
+    for applied in 0..2 * SEATS as u64 {
+        state.groups_applied = applied;
+        let [first, second, next] = [0, 1, 2].map(|behind| seat_of_group(applied + behind));
+        let seats = [0, 2, 3, 4, 5, 9].map(|ticket| state.seat_of(ticket));
+        assert_eq!(seats, [first, first, second, second, next, next]);
+    }
+}
+
+/// One group is under way, and the next forms: in the seat after that of the first, where one waits.
+fn forming() -> GroupCommit<Crowd> {
+    let commit = GroupCommit::new(Crowd::default());
+    {
+        let mut state = lock(&commit.state);
+        state.under_way.push_back(1);
+        (state.submitted, state.written) = (2, 1);
+        state.forming.push_back(());
+        state.waiting = [1, 1, 0, 1];
+    }
+    commit
+}
+
+/// What keeps anybody from leading.
+type Change = fn(&mut State<Crowd>);
+const HINDRANCES: [Change; 3] = [
+    |state| state.writing = true,
+    |state| state.free_lanes.clear(),
+    |state| state.failed = Some("failed"),
+];
+const NOTHING_TO_WRITE: Change = |state| state.forming.clear();
+const NOBODY_THERE: Change = |state| state.waiting = [1, 0, 1, 1];
+
+#[test]
+fn nobody_leads_beside_a_writer_or_without_a_lane_or_after_a_failure() {
+    assert!(lock(&forming().state).may_lead());
+    for hinder in HINDRANCES {
+        let commit = forming();
+        let mut state = lock(&commit.state);
+        hinder(&mut state);
+        assert!(!state.may_lead());
+    }
+}
+
+/// Anybody else would be woken for nothing.
+#[test]
+fn who_is_called_to_lead_waits_for_the_next_group_and_can_lead_it() {
+    assert_eq!(lock(&forming().state).next_to_lead(), Some(1));
+    for change in HINDRANCES.into_iter().chain([NOTHING_TO_WRITE, NOBODY_THERE]) {
+        let commit = forming();
+        let mut state = lock(&commit.state);
+        change(&mut state);
+        assert_eq!(state.next_to_lead(), None);
+    }
+}
