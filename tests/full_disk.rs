@@ -257,6 +257,24 @@ fn i8_one_segment_that_is_full() {
     }
 }
 
+/// docs/OPERATIONS.md: a page, the largest ack, and the state. So an ack of the most ranges there can be has room
+/// beside 32 KiB of cursors and lazy acks.
+#[test]
+fn i8_a_file_of_the_reserve_has_room_for_the_largest_ack() {
+    for events in [1, 1_000] {
+        let disk = SimDisk::new(1);
+        let options = options().transaction_events(events);
+        let _channel = FileChannel::open_on(disk.storage(), options).expect("opens");
+        let names = disk.file_names().into_iter().filter(|name| name.starts_with("reserve-"));
+        let sizes: Vec<_> = names.map(|name| disk.read_file(&name).expect("there").len()).collect();
+        assert_eq!(sizes.len(), 3);
+        assert!(
+            sizes.iter().all(|size| *size >= (4 << 10) + (32 << 10) + 16 * events),
+            "{sizes:?}"
+        );
+    }
+}
+
 /// The reserve's files are larger than a segment.
 #[test]
 fn i8_one_segment_smaller_than_the_reserve() {

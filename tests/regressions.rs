@@ -22,6 +22,11 @@ fn put(channel: &FileChannel, body: &str) -> Result<(), CommitError> {
     put.commit()
 }
 
+/// The name of the segment with the highest number.
+fn newest(disk: &SimDisk) -> Option<String> {
+    disk.file_names().into_iter().rfind(|name| name.ends_with(".seg"))
+}
+
 /// The reserve must grow with the state. Once the names for its new files were taken, and it never was
 /// complete again: puts were refused for good.
 #[test]
@@ -547,8 +552,6 @@ fn i5_an_opening_that_fails_has_used_up_a_number() {
     let channel = open(&disk).expect("opens");
     put(&channel, "a").expect("works");
     drop(channel);
-    let newest =
-        |disk: &SimDisk| disk.file_names().into_iter().rfind(|name| name.ends_with(".seg"));
     assert_eq!(newest(&disk).as_deref(), Some("00000000000000000001.seg"));
     let fault = Fault::Error(std::io::ErrorKind::Other);
     disk.set_plan(FaultPlan::new(fault).on(&[CallKind::SyncDirectory]));
@@ -556,6 +559,24 @@ fn i5_an_opening_that_fails_has_used_up_a_number() {
     let channel = open(&disk).expect("opens");
     assert_eq!(newest(&disk).as_deref(), Some("00000000000000000003.seg"));
     assert_eq!(drain(&channel).expect("readable"), ["a"]);
+}
+
+/// Segments after the last that is found may have been there, and records of theirs wait in files under other
+/// names.
+#[test]
+fn i5_numbers_that_may_have_been_used_are_left_out_when_both_slots_are_lost() {
+    let disk = SimDisk::new(1);
+    let channel = open(&disk).expect("opens");
+    put(&channel, "a").expect("works");
+    drop(channel);
+    assert!(["checkpoint-a", "checkpoint-b"].iter().all(|slot| disk.remove_file(slot)));
+    let channel = open(&disk).expect("opens");
+    let found = newest(&disk);
+    while newest(&disk) == found {
+        put(&channel, &"x".repeat(10_000)).expect("there is room");
+    }
+    // More than a million on, as docs/CRASH_SAFETY.md says.
+    assert!(newest(&disk).is_some_and(|name| *name > *"00000000000001048576.seg"));
 }
 
 /// What is replayed is the records since the last checkpoint, and is counted.

@@ -344,6 +344,8 @@ mod tests {
             Checkpoint { generation, epoch, ..unborn }
         };
         assert!(refuse_used_up(&with(highest - 1, highest - 1), highest - 1).is_ok());
+        // What is let through can go on: for ten days and more with a million checkpoints a second.
+        assert!(highest <= STATED_MAX - (1 << 40));
         for (generation, epoch, used) in [(highest, 0, 0), (0, highest, 0), (0, 0, highest)] {
             assert!(refuse_used_up(&with(generation, epoch), used).is_err());
         }
