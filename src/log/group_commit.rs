@@ -276,8 +276,8 @@ impl<G: Groups> GroupCommit<G> {
         lock(&self.state)
     }
 
-    /// Writes as many entries as fit; returns the group, its place in the order, and the ticket after it. Where
-    /// none fits, makes room instead.
+    /// Writes as many entries as fit; returns the group, its place in the order, and the ticket after it.
+    /// Where none fits, makes room instead.
     fn write_group<'a>(
         &'a self,
         mut state: MutexGuard<'a, State<G>>,

@@ -65,7 +65,8 @@ fn i8_a_refused_committer_does_not_serve_those_who_come_after_it() {
     assert!(*lock(&commit.groups().refused) > 1, "theirs");
 }
 
-/// A leader called in the seat of another group would not come; the end of a group would wake those of another.
+/// A leader called in the seat of another group would not come; the end of a group would wake those of
+/// another.
 #[test]
 fn groups_that_are_there_at_once_have_seats_of_their_own_and_none_has_the_last() {
     for first in 0..3 * SEATS as u64 {
