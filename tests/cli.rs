@@ -56,6 +56,7 @@ fn each_command_has_help_with_an_example() {
 fn wrong_usage_exits_with_2_and_names_what_is_wrong() {
     assert_usage(&[], &["Usage"]);
     assert_usage(&["fetch"], &["fetch"]);
+    assert_usage(&["-v"], &["requires a subcommand", "put, take"]);
     assert_usage(&["put"], &["DIR"]);
     assert_usage(&["put", "q", "--batch", "0"], &["--batch", "0"]);
     assert_usage(&["put", "q", "--batch", "1000001"], &["--batch", "1000000"]);
@@ -77,6 +78,17 @@ fn wrong_usage_exits_with_2_and_names_what_is_wrong() {
     assert_usage(&["demo", "--lines", "0"], &["--lines"]);
     assert_usage(&["demo", "--lines", "5", "--kills", "5"], &["--lines", "--kills"]);
     assert!(!Path::new("q").exists(), "wrong usage makes no channel");
+}
+
+/// What the benchmark tells its child processes is nobody else's business.
+#[test]
+fn no_message_names_a_command_that_is_none() {
+    for arguments in [&["-v"][..], &["bench-chil"], &["help"], &["bench", "--help"]] {
+        let output = flumen(arguments);
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said).replace("bench-chil'", "");
+        assert!(!said.contains("child"), "{arguments:?}: {said}");
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Child processes: this very program with a hidden command. Each has a process group of its own, so that a
+//! Child processes: this very program with a hidden option. Each has a process group of its own, so that a
 //! Ctrl-C reaches the parent alone, which ends its children in good order.
 
 use std::io::{BufRead, BufReader, Read};
@@ -15,8 +15,6 @@ use super::error::BenchError;
 use super::form::Form;
 use super::work::{Outcome, Work};
 
-/// The hidden command.
-pub(crate) const NAME: &str = "bench-child";
 /// How often a parent looks at its child.
 const TICK: Duration = Duration::from_millis(5);
 
@@ -34,8 +32,11 @@ impl Running {
             .map_err(|error| BenchError::io("find this program's own file", &error))?;
         let text = |error: serde_json::Error| BenchError::Failed(error.to_string());
         let mut command = Command::new(program);
-        command.arg(NAME).arg(directory).arg(form.name());
-        command.arg(serde_json::to_string(work).map_err(text)?);
+        command.arg("bench").arg("--dir").arg(directory);
+        if form != Form::Full {
+            command.arg(format!("--{}", form.name()));
+        }
+        command.arg("--child").arg(serde_json::to_string(work).map_err(text)?);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command
             .process_group(0)

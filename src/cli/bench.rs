@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use flumen::Shutdown;
 
 use super::exit::{Exit, Failure};
@@ -50,24 +50,23 @@ pub(crate) struct BenchArgs {
     /// Just enough to show that everything works: for tests
     #[arg(long, hide = true, conflicts_with = "quick")]
     tiny: bool,
+    /// Do this piece of the work, for the process that started this one. An option, because messages about
+    /// commands name the hidden ones too
+    #[arg(long, hide = true)]
+    child: Option<String>,
 }
 
-/// What a child process of `flumen bench` is told.
-#[derive(Args)]
-pub(crate) struct ChildArgs {
-    directory: PathBuf,
-    #[arg(value_enum)]
-    form: Form,
-    work: String,
-}
-
-impl ValueEnum for Form {
-    fn value_variants<'a>() -> &'a [Form] {
-        &[Form::Full, Form::Quick, Form::Tiny]
+impl BenchArgs {
+    fn form(&self) -> Form {
+        match (self.quick, self.tiny) {
+            (true, _) => Form::Quick,
+            (_, true) => Form::Tiny,
+            _ => Form::Full,
+        }
     }
 
-    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
-        Some(clap::builder::PossibleValue::new(self.name()))
+    fn directory(&self) -> &Path {
+        self.dir.as_deref().unwrap_or(Path::new("."))
     }
 }
 
@@ -83,6 +82,9 @@ impl From<BenchError> for Failure {
 
 /// Runs the command.
 pub(crate) fn run(args: &BenchArgs) -> Result<Exit, Failure> {
+    if let Some(work) = &args.child {
+        return run_child(work, args.directory(), args.form());
+    }
     // All that may be wrong is found before the minutes of measuring.
     let old = args.compare.as_deref().map(read_old).transpose()?;
     if let (Some(json), Some(html)) = (&args.json, &args.html)
@@ -94,14 +96,10 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Exit, Failure> {
     let mut data = out::stdout()?;
     let json = args.json.as_deref().map(Output::open).transpose()?;
     let html = args.html.as_deref().map(Output::open).transpose()?;
-    let form = match (args.quick, args.tiny) {
-        (true, _) => Form::Quick,
-        (_, true) => Form::Tiny,
-        _ => Form::Full,
-    };
+    let form = args.form();
     let shutdown = Shutdown::new();
     let signal = signals::stop_on_signal(shutdown.clone())?;
-    let place = Place::new(args.dir.as_deref().unwrap_or(Path::new(".")), form)?;
+    let place = Place::new(args.directory(), form)?;
     announce(&place, form);
     let (report, ended) = measure(&place, form, &shutdown);
     if let Err((path, error)) = place.remove() {
@@ -219,15 +217,15 @@ impl Drop for Output {
 }
 
 /// Runs a piece of the benchmark for the process that started this one, and ends when that does.
-pub(crate) fn run_child(args: &ChildArgs) -> Result<Exit, Failure> {
+fn run_child(work: &str, directory: &Path, form: Form) -> Result<Exit, Failure> {
     std::thread::spawn(|| {
         // Nothing is ever written into it: it ends with the parent.
         let _ = io::stdin().read(&mut [0]);
         signal_hook::low_level::exit(1);
     });
     let failed = |error: serde_json::Error| Failure::new(Exit::Usage, error.to_string());
-    let work: bench::Work = serde_json::from_str(&args.work).map_err(failed)?;
-    let outcome = bench::work(&work, &args.directory, args.form)?;
+    let work: bench::Work = serde_json::from_str(work).map_err(failed)?;
+    let outcome = bench::work(&work, directory, form)?;
     let mut text = serde_json::to_string(&outcome).map_err(failed)?;
     text.push('\n');
     io::stdout()

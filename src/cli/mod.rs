@@ -62,8 +62,6 @@ enum Command {
     Agent(agent::AgentArgs),
     Demo(demo::DemoArgs),
     Bench(bench::BenchArgs),
-    #[command(hide = true)]
-    BenchChild(bench::ChildArgs),
 }
 
 /// Runs the command.
@@ -78,7 +76,6 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Agent(args) => agent::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Bench(args) => bench::run(&args),
-        Command::BenchChild(args) => bench::run_child(&args),
     }
 }
 
