@@ -200,8 +200,18 @@ fn a_line_larger_than_an_event_is_named() {
     let mut input = b"a\nb\n".to_vec();
     input.resize(input.len() + flumen::EVENT_SIZE_MAX as usize + 1, b'x');
     let output = put(&queue, &["--batch", "2"], &input);
-    assert_ends(&output, 2, &["line 3", "durable events of this run: 2"]);
+    // Not 2, which says that nothing was changed.
+    assert_ends(&output, 3, &["line 3", "durable events of this run: 2"]);
     assert_eq!(take(&queue, &[]).stdout, b"a\nb\n");
+}
+
+#[test]
+fn an_event_that_the_channel_can_never_hold_is_named() {
+    let (_place, queue) = place();
+    let options = ["--batch", "1", "--capacity-bytes", "100"];
+    let output = put(&queue, &options, &[b"a\n", [b'x'; 200].as_slice(), b"\n"].concat());
+    assert_ends(&output, 3, &["line 2", "larger", "durable events of this run: 1"]);
+    assert_eq!(take(&queue, &[]).stdout, b"a\n");
 }
 
 #[test]

@@ -12,7 +12,7 @@ Exit codes:
   0  done
   1  damage or a difference was found
   2  usage or configuration: the arguments, the agent's file, or a path that holds no channel
-  3  the channel is in use or full, or an I/O error
+  3  the channel is in use or full, an event is too large for it, or an I/O error
   4  the channel stopped itself after a failed write or sync; opening it again recovers
   128 + N  ended by signal N (130: Ctrl-C)
 
@@ -25,9 +25,9 @@ pub(crate) enum Exit {
     Done,
     /// Damage, or a difference between what is and what should be.
     Difference,
-    /// The arguments, the configuration or the place cannot be.
+    /// The arguments, the configuration or the place cannot be, and nothing was changed.
     Usage,
-    /// Somebody else has the channel, or the operating system refused.
+    /// The channel or the operating system refused. Something may have been done before.
     Io,
     /// A write or sync failed and the channel takes no more.
     Stopped,
@@ -112,7 +112,6 @@ pub(crate) fn is_no_space(error: &OpenError) -> bool {
 impl From<PutError> for Failure {
     fn from(error: PutError) -> Failure {
         let exit = match &error {
-            PutError::TooLarge(_) => Exit::Usage,
             PutError::Stopped(..) => Exit::Stopped,
             _ => Exit::Io,
         };
@@ -166,7 +165,7 @@ mod tests {
         let full = PutError::Full(Event::new("x"));
         assert_eq!(Failure::from(full).exit, Exit::Io);
         let large = PutError::TooLarge(Event::new("x"));
-        assert_eq!(Failure::from(large).exit, Exit::Usage);
+        assert_eq!(Failure::from(large).exit, Exit::Io);
         let space = CommitError::NoSpace(Vec::new());
         assert_eq!(Failure::from(space).exit, Exit::Io);
     }

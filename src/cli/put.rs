@@ -153,9 +153,6 @@ enum PutFailure {
 impl From<PutFailure> for Failure {
     fn from(failure: PutFailure) -> Failure {
         match failure {
-            PutFailure::Line(error @ LineError::TooLong { .. }) => {
-                Failure::new(Exit::Usage, error.to_string())
-            }
             PutFailure::Line(error) => Failure::new(Exit::Io, error.to_string()),
             PutFailure::Put(line, error) => {
                 let text = format!("line {line} was not put: {error}");
@@ -328,7 +325,7 @@ mod tests {
         input.extend([b'x'; 101]);
         let (outcome, _, durable) = put(&channel, 3, &input);
         let failure = Failure::from(outcome.expect_err("the line is too long"));
-        assert_eq!(failure.exit, Exit::Usage);
+        assert_eq!(failure.exit, Exit::Io);
         assert!(failure.to_string().starts_with("line 4 is longer"), "{failure}");
         assert_eq!(durable, 3);
     }
