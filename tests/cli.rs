@@ -67,6 +67,7 @@ fn wrong_usage_exits_with_2_and_names_what_is_wrong() {
     assert_usage(&["put", "q", "--capacity", "0"], &["--capacity"]);
     assert_usage(&["put", "q", "--capacity-bytes", "0"], &["--capacity-bytes", "1 byte"]);
     assert_usage(&["put", "q", "--put-wait=-1"], &["--put-wait", "seconds"]);
+    assert_usage(&["put", "q", "--batch-timeout", "soon"], &["--batch-timeout", "seconds"]);
     assert_usage(&["put", "q", "--batch", "-5"], &["'-5' for '--batch"]);
     assert_usage(&["put", "q", "--segment-size", "-1"], &["'-1' for '--segment-size", "64K"]);
     assert_usage(&["take", "q", "--wait", "-1"], &["'-1' for '--wait", "seconds"]);

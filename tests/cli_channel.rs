@@ -48,6 +48,9 @@ fn assert_ends(output: &Output, code: i32, words: &[&str]) {
     }
 }
 
+/// In seconds: longer than any test may take.
+const DAY: &str = "86400";
+
 fn place() -> (TempDir, PathBuf) {
     let place = tempfile::tempdir().expect("a directory");
     let queue = place.path().join("queue");
@@ -66,7 +69,8 @@ fn what_was_put_is_taken_byte_for_byte() {
     }
     input.extend(b"\xff\x00 the last line has no newline");
     let lines = input.iter().filter(|byte| **byte == b'\n').count() + 1;
-    let output = put(&queue, &["--ack", "--batch", "1000", "--segment-size", "64K"], &input);
+    let options = ["--ack", "--batch", "1000", "--batch-timeout", DAY, "--segment-size", "64K"];
+    let output = put(&queue, &options, &input);
     assert_ends(&output, 0, &[]);
     let mut expected: Vec<usize> = (1..=lines / 1000).map(|batch| batch * 1000).collect();
     expected.push(lines);
@@ -141,6 +145,27 @@ fn a_hang_up_that_is_ignored_stays_so() {
     assert!(child.wait().expect("it ends").success());
 }
 
+/// Nobody waits for lines that may never come: the rest of a batch is committed after a while of its own.
+#[test]
+fn lines_of_a_silent_stream_are_committed() {
+    let (_place, queue) = place();
+    for options in [&["--ack", "--batch-timeout", "0.05"][..], &["--ack"]] {
+        let mut child = command("put", &queue, options);
+        let mut child = child.stdin(Stdio::piped()).spawn().expect("it can be started");
+        let mut stdin = child.stdin.take().expect("it was piped");
+        let mut acks = BufReader::new(child.stdout.take().expect("it was piped")).lines();
+        stdin.write_all(b"first\nsecond\nthe begin").expect("it reads");
+        assert_eq!(acks.next().expect("an ack").expect("text"), "2");
+        stdin.write_all(b"ning of the third\n").expect("it reads");
+        assert_eq!(acks.next().expect("an ack").expect("text"), "3");
+        drop(stdin);
+        assert!(child.wait().expect("it ends").success());
+        assert_eq!(acks.next().map(|ack| ack.expect("text")), None);
+    }
+    let lines = "first\nsecond\nthe beginning of the third\n".repeat(2);
+    assert_eq!(take(&queue, &[]).stdout, lines.as_bytes());
+}
+
 /// A limit on the size of files stands in for a small disk.
 #[test]
 fn a_segment_that_does_not_fit_is_smaller() {
@@ -177,7 +202,7 @@ fn a_channel_in_use_is_left_alone() {
 #[test]
 fn a_full_channel_says_how_much_is_durable() {
     let (_place, queue) = place();
-    let options = ["--capacity", "5", "--put-wait", "0", "--batch", "2", "--ack"];
+    let options = ["--capacity=5", "--put-wait=0", "--batch=2", "--batch-timeout", DAY, "--ack"];
     let output = put(&queue, &options, b"a\nb\nc\nd\ne\nf\ng\n");
     assert_ends(&output, 3, &["line 6", "full", "durable events of this run: 4"]);
     assert_eq!(output.stdout, b"2\n4\n");
@@ -444,7 +469,8 @@ fn a_signal_ends_put_with_what_has_come() {
 #[cfg(unix)]
 fn ends_put_with_what_has_come(name: &str, number: i32) {
     let (_place, queue) = place();
-    let mut command = command("put", &queue, &["--batch", "100", "--ack"]);
+    let options = ["--batch", "100", "--batch-timeout", DAY, "--ack"];
+    let mut command = command("put", &queue, &options);
     let mut child = command.stdin(Stdio::piped()).spawn().expect("it can be started");
     let mut stdin = child.stdin.take().expect("it was piped");
     // The first hundred are acknowledged, so the signals are watched and the rest has come with them.

@@ -11,11 +11,19 @@ use flumen::Shutdown;
 
 /// How much is asked of the kernel at once.
 const BLOCK: usize = 256 << 10;
-/// How long a signal may go unnoticed.
+/// How long a signal, or the end of a wait, may go unnoticed.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// What a read fails with once the end was asked for.
 pub(crate) const STOPPED: ErrorKind = ErrorKind::ConnectionAborted;
+/// What a read fails with when nothing has come for a moment. Nothing is lost by it: reading again goes on.
+pub(crate) const NOTHING_YET: ErrorKind = ErrorKind::WouldBlock;
+
+/// Whether a read has failed with [`STOPPED`] or [`NOTHING_YET`]. An error of the system has a number, and
+/// is never taken for one of these.
+pub(crate) fn is(error: &io::Error, kind: ErrorKind) -> bool {
+    error.raw_os_error().is_none() && error.kind() == kind
+}
 
 /// A stream read ahead by a thread of its own, one block at most.
 pub(crate) struct Input {
@@ -51,9 +59,9 @@ fn read_ahead(mut file: File, sender: &SyncSender<io::Result<Vec<u8>>>) {
 }
 
 impl Read for Input {
-    /// Fails with [`STOPPED`] when the end was asked for.
+    /// Fails with [`STOPPED`] when the end was asked for, and with [`NOTHING_YET`] when nothing comes.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.used == self.block.len() {
+        if self.used == self.block.len() {
             if self.shutdown.is_stopped() {
                 return Err(STOPPED.into());
             }
@@ -64,7 +72,7 @@ impl Read for Input {
                         return Ok(0);
                     }
                 }
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) => return Err(NOTHING_YET.into()),
                 Err(RecvTimeoutError::Disconnected) => return Ok(0),
             }
         }

@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::io::{self, BufRead, Read};
+use std::time::Instant;
 
 use flumen::Bytes;
 
-use super::input::STOPPED;
+use super::input::{NOTHING_YET, STOPPED, is};
 
 /// How much is asked of the kernel at once, and the size of a shared buffer.
 const BLOCK: usize = 256 << 10;
@@ -71,10 +72,15 @@ impl<R: Read> Lines<R> {
         self.count
     }
 
-    /// The next line. `wanted` is how many the caller could use before it must act on them: no more than
-    /// these are waited for, however large a block may be.
-    pub(crate) fn next(&mut self, wanted: usize) -> Result<Option<Bytes>, LineError> {
-        if self.cut == self.block.len() && !self.read_block(wanted)? {
+    /// The next line; `None` at the end of the stream, or when no line is there at the time `until`.
+    /// `wanted` is how many the caller could use before it must act on them: no more than these are waited
+    /// for, however large a block may be.
+    pub(crate) fn next(
+        &mut self,
+        wanted: usize,
+        until: Option<Instant>,
+    ) -> Result<Option<Bytes>, LineError> {
+        if self.cut == self.block.len() && !self.read_block(wanted, until)? {
             return Ok(None);
         }
         let start = self.cut;
@@ -89,16 +95,22 @@ impl<R: Read> Lines<R> {
         Ok(Some(self.block.slice(start..start + length - newline)))
     }
 
-    /// Fills `block` with whole lines: those that came until `wanted` were there, the buffer was full or the
-    /// stream ended. False when there is none.
-    fn read_block(&mut self, wanted: usize) -> Result<bool, LineError> {
+    /// Fills `block` with whole lines: those that came until `wanted` were there, the buffer was full, the
+    /// stream ended or it was the time `until`. False when there is none.
+    fn read_block(&mut self, wanted: usize, until: Option<Instant>) -> Result<bool, LineError> {
         let mut newlines = 0;
-        while !self.ended && newlines < wanted && (newlines == 0 || self.filled < BLOCK) {
+        let is_time = || until.is_some_and(|until| until <= Instant::now());
+        while !self.ended
+            && newlines < wanted
+            && (newlines == 0 || self.filled < BLOCK)
+            && !is_time()
+        {
             let new = match self.read_some() {
-                Err(LineError::Read(error)) if error.kind() == STOPPED => {
+                Err(LineError::Read(error)) if is(&error, STOPPED) => {
                     self.end_with_whole_lines();
                     break;
                 }
+                Err(LineError::Read(error)) if is(&error, NOTHING_YET) => continue,
                 new => new?,
             };
             newlines += new.iter().filter(|byte| **byte == b'\n').count();
@@ -106,20 +118,23 @@ impl<R: Read> Lines<R> {
                 return Err(self.too_long());
             }
         }
-        let whole = if self.ended {
-            self.filled
-        } else {
-            let last = self.buffer[..self.filled].iter().rposition(|b| *b == b'\n');
-            last.expect("the loop ends with a newline read, or with the stream") + 1
-        };
-        self.share(whole);
+        // At the end of its time the loop may have met no newline, or nothing at all.
+        let whole = if self.ended { self.filled } else { self.whole_lines() };
+        if whole > 0 {
+            self.share(whole);
+        }
         Ok(whole > 0)
+    }
+
+    /// Where the last whole line in the buffer ends.
+    fn whole_lines(&self) -> usize {
+        let last = self.buffer[..self.filled].iter().rposition(|byte| *byte == b'\n');
+        last.map_or(0, |last| last + 1)
     }
 
     /// Ends the stream here. What has come of a line that is not whole is nobody's event.
     fn end_with_whole_lines(&mut self) {
-        let last = self.buffer[..self.filled].iter().rposition(|byte| *byte == b'\n');
-        self.filled = last.map_or(0, |last| last + 1);
+        self.filled = self.whole_lines();
         self.ended = true;
     }
 
@@ -168,6 +183,8 @@ impl<R: Read> Lines<R> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use super::*;
 
     /// Gives the bytes in parts of `step`.
@@ -188,11 +205,11 @@ mod tests {
     fn all(bytes: &[u8], step: usize, limit: usize) -> Result<Vec<Bytes>, LineError> {
         let mut lines = Lines::new(Dribble { bytes, step }, limit);
         let mut found = Vec::new();
-        while let Some(line) = lines.next(3)? {
+        while let Some(line) = lines.next(3, None)? {
             found.push(line);
         }
         assert_eq!(lines.count(), found.len() as u64);
-        assert!(lines.next(3)?.is_none());
+        assert!(lines.next(3, None)?.is_none());
         Ok(found)
     }
 
@@ -241,7 +258,7 @@ mod tests {
             }
         }
         let mut lines = Lines::new(io::repeat(b'x'), 3 * BLOCK);
-        assert!(matches!(lines.next(1), Err(LineError::TooLong { line: 1, .. })));
+        assert!(matches!(lines.next(1, None), Err(LineError::TooLong { line: 1, .. })));
         assert!(lines.buffer.len() <= 4 * BLOCK);
     }
 
@@ -257,16 +274,59 @@ mod tests {
             }
         }
         let mut lines = Lines::new(Once(false), 100);
-        assert_eq!(lines.next(2).expect("a line").as_deref(), Some(&b"a"[..]));
-        assert_eq!(lines.next(1).expect("a line").as_deref(), Some(&b"b"[..]));
+        assert_eq!(lines.next(2, None).expect("a line").as_deref(), Some(&b"a"[..]));
+        assert_eq!(lines.next(1, None).expect("a line").as_deref(), Some(&b"b"[..]));
+    }
+
+    /// Gives each of these in turn; an empty one stands for "nothing yet".
+    struct Parts(VecDeque<&'static [u8]>);
+
+    impl Read for Parts {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            match self.0.pop_front() {
+                Some([]) => Err(NOTHING_YET.into()),
+                Some(part) => {
+                    buffer[..part.len()].copy_from_slice(part);
+                    Ok(part.len())
+                }
+                None => Ok(0),
+            }
+        }
+    }
+
+    #[test]
+    fn a_wait_ends_with_what_has_come_and_loses_nothing() {
+        let parts: [&[u8]; 5] = [b"a\nb\nc", b"", b"", b"d\n", b"e"];
+        let mut lines = Lines::new(Parts(parts.into()), 100);
+        let line = |line: Result<Option<Bytes>, LineError>| line.expect("no line is too long");
+        assert_eq!(line(lines.next(1, None)).as_deref(), Some(&b"a"[..]));
+        let past = Some(Instant::now());
+        assert_eq!(line(lines.next(9, past)).as_deref(), Some(&b"b"[..]), "it is there");
+        assert_eq!(line(lines.next(9, past)), None, "no more is");
+        // Without an end of the wait a silence is no end of the stream.
+        assert_eq!(line(lines.next(9, None)).as_deref(), Some(&b"cd"[..]));
+        assert_eq!(line(lines.next(9, None)).as_deref(), Some(&b"e"[..]));
+        assert_eq!(line(lines.next(9, None)), None);
+    }
+
+    #[test]
+    fn an_error_of_the_system_is_no_silence() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::from_raw_os_error(11))
+            }
+        }
+        let mut lines = Lines::new(Broken, 100);
+        assert!(matches!(lines.next(1, None), Err(LineError::Read(_))));
     }
 
     #[test]
     fn lines_of_a_full_block_share_it() {
         let bytes = b"0123456789abcdef\n".repeat(BLOCK / 17 + 1);
         let mut lines = Lines::new(&bytes[..], 100);
-        let first = lines.next(usize::MAX).expect("a line").expect("a line");
-        let second = lines.next(usize::MAX).expect("a line").expect("a line");
+        let first = lines.next(usize::MAX, None).expect("a line").expect("a line");
+        let second = lines.next(usize::MAX, None).expect("a line").expect("a line");
         assert_eq!(first.as_ptr().wrapping_add(17), second.as_ptr());
     }
 
@@ -279,6 +339,6 @@ mod tests {
             }
         }
         let mut lines = Lines::new(Broken, 100);
-        assert!(matches!(lines.next(1), Err(LineError::Read(_))));
+        assert!(matches!(lines.next(1, None), Err(LineError::Read(_))));
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use flumen::{
@@ -19,7 +19,7 @@ use super::{args, out, signals};
 
 const EXAMPLE: &str = "\
 Example: keep what a program says, and see how much of it is safe by now
-  $ journalctl -f -o json | flumen put /var/spool/queue --batch 1 --ack --header host=web1";
+  $ journalctl -f -o json | flumen put /var/spool/queue --ack --header host=web1";
 
 /// Put the lines of stdin into a channel, as events
 ///
@@ -32,11 +32,16 @@ pub(crate) struct PutArgs {
     /// The channel's directory
     #[arg(value_name = "DIR")]
     directory: PathBuf,
-    /// Events to a transaction; fewer when the capacity is smaller or the events are very large. Lines wait
-    /// until so many have come, or the input ends: for a source that is silent for long, use 1
+    /// Events to a transaction; fewer when the capacity is smaller or the events are very large, and when
+    /// --batch-timeout has passed
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 1000,
         value_parser = clap::value_parser!(u64).range(1..=TRANSACTION_EVENTS_MAX as u64))]
     batch: u64,
+    /// Commit a transaction so long after its first line, though it could hold more; 0: with the lines that
+    /// came with that one
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true,
+        default_value = "3", value_parser = args::seconds)]
+    batch_timeout: Duration,
     /// After each commit, write the number of events durable by this run so far to stdout, one a line
     #[arg(long)]
     ack: bool,
@@ -115,6 +120,7 @@ pub(crate) fn run(args: &PutArgs) -> Result<Exit, Failure> {
         channel: &channel,
         headers: args.headers.iter().cloned().collect(),
         batch: args.batch(),
+        batch_timeout: args.batch_timeout,
         acks,
         durable: 0,
         bytes: 0,
@@ -179,6 +185,7 @@ struct Put<'a, W> {
     channel: &'a dyn Channel,
     headers: BTreeMap<String, String>,
     batch: usize,
+    batch_timeout: Duration,
     acks: Option<W>,
     /// Events committed so far.
     durable: u64,
@@ -188,16 +195,20 @@ struct Put<'a, W> {
 }
 
 impl<W: Write> Put<'_, W> {
-    /// Puts all lines, a batch to a transaction and the rest at the end.
+    /// Puts all lines, a batch to a transaction, or as many as have come in time, and the rest at the end.
     fn all<R: Read>(&mut self, lines: &mut Lines<R>) -> Result<(), PutFailure> {
         let mut carried = None;
         loop {
             let mut transaction = self.channel.begin_put();
             let mut bytes = 0;
+            // Counted from the first event, not from the last: a stream that trickles on is committed too.
+            let mut due = None;
             while transaction.len() < self.batch {
-                let Some(event) = self.next_event(&mut carried, lines, transaction.len())? else {
+                let wanted = self.batch - transaction.len();
+                let Some(event) = self.next_event(&mut carried, lines, wanted, due)? else {
                     break;
                 };
+                due.get_or_insert_with(|| Instant::now() + self.batch_timeout);
                 let length = event.body.len() as u64;
                 match transaction.put(event) {
                     Ok(()) => bytes += length,
@@ -220,17 +231,20 @@ impl<W: Write> Put<'_, W> {
         }
     }
 
-    /// The event that the transaction before had no room for, or that of the next line.
+    /// The event that the transaction before had no room for, or that of the next line. The first one is
+    /// waited for alone, and for as long as it takes: only then is it known when the others are due.
     fn next_event<R: Read>(
         &self,
         carried: &mut Option<Event>,
         lines: &mut Lines<R>,
-        have: usize,
+        wanted: usize,
+        due: Option<Instant>,
     ) -> Result<Option<Event>, PutFailure> {
         if carried.is_some() {
             return Ok(carried.take());
         }
-        let line = lines.next(self.batch - have).map_err(PutFailure::Line)?;
+        let wanted = if due.is_some() { wanted } else { 1 };
+        let line = lines.next(wanted, due).map_err(PutFailure::Line)?;
         Ok(line.map(|body| Event { headers: self.headers.clone(), body }))
     }
 
@@ -246,6 +260,7 @@ impl<W: Write> Put<'_, W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::input::NOTHING_YET;
     use flumen::MemoryChannel;
 
     fn channel(options: ChannelOptions) -> MemoryChannel {
@@ -258,11 +273,24 @@ mod tests {
         batch: usize,
         input: &[u8],
     ) -> (Result<(), PutFailure>, String, u64) {
+        put_within(channel, batch, DAY, input)
+    }
+
+    /// Longer than any test may take.
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
+    fn put_within<R: Read>(
+        channel: &MemoryChannel,
+        batch: usize,
+        batch_timeout: Duration,
+        input: R,
+    ) -> (Result<(), PutFailure>, String, u64) {
         let mut acks = Vec::new();
         let mut put = Put {
             channel,
             headers: [("host".into(), "web1".into())].into(),
             batch,
+            batch_timeout,
             acks: Some(&mut acks),
             durable: 0,
             bytes: 0,
@@ -295,6 +323,34 @@ mod tests {
         assert_eq!(durable, 5);
         assert_eq!(channel.stats().puts_committed, 3);
         assert_eq!(bodies(&channel), ["a", "", "b", "c", "d"]);
+    }
+
+    /// Gives each of these in turn, and between them a while of silence.
+    struct Slow(std::collections::VecDeque<&'static [u8]>);
+
+    impl Read for Slow {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            match self.0.pop_front() {
+                Some([]) => Err(NOTHING_YET.into()),
+                Some(part) => {
+                    buffer[..part.len()].copy_from_slice(part);
+                    Ok(part.len())
+                }
+                None => Ok(0),
+            }
+        }
+    }
+
+    #[test]
+    fn lines_that_wait_for_others_are_committed_when_it_is_time() {
+        let parts: [&[u8]; 6] = [b"a\nb\nc", b"", b"", b"d\n", b"", b"e\n"];
+        for (timeout, expected) in [(Duration::ZERO, "2\n3\n4\n"), (DAY, "4\n")] {
+            let channel = channel(ChannelOptions::new());
+            let (outcome, acks, _) = put_within(&channel, 100, timeout, Slow(parts.into()));
+            outcome.expect("room");
+            assert_eq!(acks, expected);
+            assert_eq!(bodies(&channel), ["a", "b", "cd", "e"]);
+        }
     }
 
     #[test]
@@ -337,6 +393,7 @@ mod tests {
             channel: &channel,
             headers: BTreeMap::new(),
             batch: 1,
+            batch_timeout: DAY,
             acks: Some(&mut [][..]),
             durable: 0,
             bytes: 0,
