@@ -101,6 +101,11 @@ fn a_damaged_channel() {
     assert_eq!(found["intact"], false);
     assert_eq!(found["findings"][0]["kind"], "damage");
     assert_eq!(found["findings"][0]["sequences"], serde_json::json!([0, 10]));
+    assert_eq!(found["mended_by_opening"], false);
+    let output = flumen(&["verify", text(&directory)]);
+    let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+    let cure = format!("`flumen salvage {} --to NEW`", text(&directory));
+    assert!(lines.contains("cure: ") && lines.contains(&cure), "{lines}");
     let new = place.path().join("new");
     let output = flumen(&["salvage", text(&directory), "--to", text(&new), "--json"]);
     assert_eq!(output.status.code(), Some(1));
@@ -110,6 +115,56 @@ fn a_damaged_channel() {
     assert!(lines.contains("lost: events 3..10"), "{lines}");
     let output = flumen(&["dump", text(&directory)]);
     assert!(String::from_utf8_lossy(&output.stdout).contains("FLAW"));
+}
+
+/// Runs an agent on the channel until nothing is left in it.
+fn drain(place: &Path, directory: &Path) -> Output {
+    let file = place.join("agent.properties");
+    let configuration = format!(
+        "a1.channels = c\na1.sinks = k\na1.channels.c.type = file\na1.channels.c.dataDirs = {}\n\
+         a1.sinks.k.type = null\na1.sinks.k.channel = c\n",
+        directory.display()
+    );
+    std::fs::write(&file, configuration).expect("writable");
+    flumen(&["agent", "--conf-file", text(&file), "--name", "a1", "--until-idle"])
+}
+
+/// An opening mends them in passing; whoever opens must hear that something is wrong with the place.
+#[test]
+fn lost_checkpoints_are_no_loss_and_are_said_when_they_are_mended() {
+    for lost in [&["checkpoint-a"][..], &["checkpoint-b"], &["checkpoint-a", "checkpoint-b"]] {
+        let place = tempfile::tempdir().expect("a directory");
+        let (directory, _) = channel(place.path());
+        let openings: [&dyn Fn() -> Output; 3] = [
+            &|| flumen(&["take", text(&directory), "--max", "1"]),
+            &|| flumen(&["put", text(&directory)]),
+            &|| drain(place.path(), &directory),
+        ];
+        for open in openings {
+            for slot in lost {
+                std::fs::remove_file(directory.join(slot)).expect("it is there");
+            }
+            let output = flumen(&["verify", text(&directory)]);
+            let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert_eq!(output.status.code(), Some(1), "{lines}");
+            assert!(lines.contains("every event is intact; the next opening"), "{lines}");
+            let output = flumen(&["verify", text(&directory), "--json"]);
+            assert_eq!(json(&output)["mended_by_opening"], true);
+            let output = open();
+            let message = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(0), "{message}");
+            for slot in lost {
+                let said = message.lines().find(|line| line.contains(slot)).unwrap_or(&message);
+                assert!(said.contains("the opening has written it anew"), "{lost:?}: {message}");
+            }
+            let output = flumen(&["verify", text(&directory)]);
+            let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert_eq!(output.status.code(), Some(0), "{lines}");
+            assert!(!lines.contains("cure"), "{lines}");
+        }
+        let output = flumen(&["take", text(&directory)]);
+        assert!(output.stderr.is_empty(), "once is enough");
+    }
 }
 
 #[test]
@@ -142,14 +197,7 @@ fn an_agent_that_meets_damage_says_so_with_its_exit_code() {
     let place = tempfile::tempdir().expect("a directory");
     let (directory, segment) = channel(place.path());
     damage(&segment);
-    let file = place.path().join("agent.properties");
-    let configuration = format!(
-        "a1.channels = c\na1.sinks = k\na1.channels.c.type = file\na1.channels.c.dataDirs = {}\n\
-         a1.sinks.k.type = null\na1.sinks.k.channel = c\n",
-        directory.display()
-    );
-    std::fs::write(&file, configuration).expect("writable");
-    let output = flumen(&["agent", "--conf-file", text(&file), "--name", "a1", "--until-idle"]);
+    let output = drain(place.path(), &directory);
     let message = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{message}");
     assert!(message.contains("damaged"), "{message}");

@@ -132,9 +132,12 @@ fn open(configs: &[ChannelConfig]) -> Result<Channels, AgentError> {
     for config in configs {
         let options = config.options.clone();
         let opened = match &config.directory {
-            Some(directory) => {
-                FileChannel::open(directory, options).map(|open| Arc::new(open) as Arc<dyn Channel>)
-            }
+            Some(directory) => FileChannel::open(directory, options).map(|open| {
+                for warning in open.recovery().warnings() {
+                    tracing::warn!("channel {}: {warning}", config.name);
+                }
+                Arc::new(open) as Arc<dyn Channel>
+            }),
             None => MemoryChannel::open(options).map(|open| Arc::new(open) as Arc<dyn Channel>),
         };
         let channel = opened.map_err(|error| AgentError::Open {

@@ -7,6 +7,8 @@ use std::io::{self, BufWriter, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 
+use flumen::Recovery;
+
 use super::exit::{Exit, Failure};
 
 const BUFFER: usize = 256 << 10;
@@ -14,6 +16,11 @@ const BUFFER: usize = 256 << 10;
 /// Says something to people, on stderr.
 pub(crate) fn say(text: impl fmt::Display) {
     let _ = writeln!(io::stderr(), "flumen: {text}");
+}
+
+/// Says what the opening of a channel has mended.
+pub(crate) fn warn_of(recovery: &Recovery) {
+    recovery.warnings().into_iter().for_each(|warning| say(format_args!("warning: {warning}")));
 }
 
 /// Stdout for data. The standard library's own handle buffers by lines and takes a bad descriptor for

@@ -116,6 +116,7 @@ pub(crate) fn run(args: &PutArgs) -> Result<Exit, Failure> {
     let acks = if args.ack { Some(out::stdout_that_keeps()?) } else { None };
     let channel = FileChannel::open(&args.directory, args.options())
         .map_err(|error| Failure::from(error).with(args.count(0)))?;
+    out::warn_of(channel.recovery());
     let mut put = Put {
         channel: &channel,
         headers: args.headers.iter().cloned().collect(),

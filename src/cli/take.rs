@@ -67,6 +67,7 @@ impl TakeArgs {
 pub(crate) fn run(args: &TakeArgs) -> Result<Exit, Failure> {
     let data = out::stdout_that_keeps()?;
     let channel = FileChannel::open(&args.directory, args.options())?;
+    out::warn_of(channel.recovery());
     let mut progress = Progress::spinner();
     if io::stdout().is_terminal() {
         progress.hide();

@@ -41,7 +41,7 @@ impl Slots {
     ) -> Result<Slots, StorageError> {
         let generation = |slot: &Slot| match slot {
             Slot::Valid(checkpoint) => Some(checkpoint.generation),
-            Slot::Absent | Slot::Invalid(_) => None,
+            Slot::Absent | Slot::Invalid { .. } => None,
         };
         let (a, b) = (generation(&found[0]), generation(&found[1]));
         let next = match (a, b) {
@@ -269,7 +269,7 @@ mod tests {
 
     #[test]
     fn of_a_new_log_what_is_not_valid_is_cut_and_the_only_slot_is_renewed() {
-        let invalid = || Slot::Invalid(Flaw::new("a slot", "noise"));
+        let invalid = || Slot::Invalid { flaw: Flaw::new("a slot", "noise"), torn: false };
         for (slot, is_new, left) in [
             (invalid(), true, 0),
             (invalid(), false, 100),

@@ -17,7 +17,42 @@ use crate::storage::{Access, File, StorageError, read_full_at};
 pub(crate) enum Slot {
     Absent,
     Valid(Checkpoint),
-    Invalid(Flaw),
+    Invalid {
+        flaw: Flaw,
+        /// Only the state is broken, and the header says that the channel was open: a write cut off.
+        torn: bool,
+    },
+}
+
+/// A slot that should hold a checkpoint and does not.
+pub(crate) struct LostSlot {
+    pub(crate) damage: Damage,
+    /// A crash leaves that: its write was cut off.
+    pub(crate) is_torn: bool,
+}
+
+/// The slots that hold no checkpoint. `end` is where the log ends, if that is certain.
+pub(crate) fn lost_slots(slots: &[Slot; 2], end: Option<Lsn>) -> Vec<LostSlot> {
+    let mut lost = Vec::new();
+    for (index, name) in SLOTS.into_iter().enumerate() {
+        let other = match &slots[1 - index] {
+            Slot::Valid(checkpoint) => Some(checkpoint),
+            _ => None,
+        };
+        let (flaw, is_torn) = match &slots[index] {
+            Slot::Valid(_) => continue,
+            // Both slots are in use from the first segment on.
+            Slot::Absent if other.is_some_and(|other| other.tail == 0) => continue,
+            Slot::Absent => (Flaw::new("a checkpoint", "no such file"), false),
+            Slot::Invalid { flaw, torn } => {
+                let was_closed = other.is_some_and(|other| other.clean && end == Some(other.lsn));
+                (flaw.clone(), other.is_some() && (*torn || !was_closed))
+            }
+        };
+        let damage = Damage { file: name.to_string(), offset: 0, flaw, sequences: None };
+        lost.push(LostSlot { damage, is_torn });
+    }
+    lost
 }
 
 /// Where to begin.
@@ -66,7 +101,7 @@ pub(crate) fn find_start(directory: &Directory, listing: &Listing) -> Result<Sta
 /// that was cut off leaves the first slot at most, since the second is made when the first is synced.
 fn refuse_a_lost_beginning(slots: &[Slot; 2], listing: &Listing) -> Result<(), LogError> {
     match slots {
-        [Slot::Invalid(flaw), Slot::Invalid(_)] if listing.segments.is_empty() => {
+        [Slot::Invalid { flaw, .. }, Slot::Invalid { .. }] if listing.segments.is_empty() => {
             mark!(T4a);
             let (file, flaw) = (SLOTS[0].to_string(), flaw.clone());
             Err(Damage { file, offset: 0, flaw, sequences: None }.into())
@@ -82,7 +117,9 @@ pub(crate) fn read_slot(directory: &Directory, name: &str) -> Result<Slot, LogEr
     let bytes = read_slot_bytes(directory, &*file, name)?;
     match Checkpoint::decode(&bytes) {
         Ok(checkpoint) => Ok(Slot::Valid(checkpoint)),
-        Err(HeaderFlaw::Invalid(flaw)) => Ok(Slot::Invalid(flaw)),
+        Err(HeaderFlaw::Invalid(flaw)) => {
+            Ok(Slot::Invalid { flaw, torn: Checkpoint::is_torn(&bytes) })
+        }
         Err(HeaderFlaw::Unsupported(reason)) => {
             Err(LogError::Unsupported { file: name.to_string(), reason })
         }

@@ -9,21 +9,10 @@ use crate::channel::OpenError;
 use crate::channel::parts::{Queue, open_error};
 use crate::log::raw::{
     ALIGNMENT, Checkpoint, HeaderFlaw, Listing, Origin, PAGE, SLOTS, Scanner, Sealed, Seed,
-    SegmentHeader, State, VERSION, hex, read_page, read_slot_bytes,
+    SegmentHeader, Slot, State, VERSION, hex, read_page, read_slot_bytes,
 };
 use crate::log::{Damage, Directory, Flaw, Kind, LogError, Lsn};
 use crate::storage::{Access, StorageError};
-
-/// A checkpoint slot.
-pub(super) enum SlotFound {
-    Absent,
-    Valid(Checkpoint),
-    Invalid {
-        flaw: Flaw,
-        /// Only the state is broken, and the header says that the channel was open: a write cut off.
-        torn: bool,
-    },
-}
 
 /// A segment file.
 pub(super) struct Segment {
@@ -54,7 +43,7 @@ pub(super) struct Witness {
 pub(super) struct Evidence {
     pub(super) directory: Directory,
     pub(super) listing: Listing,
-    pub(super) slots: [SlotFound; 2],
+    pub(super) slots: [Slot; 2],
     pub(super) channel_id: [u8; 16],
     /// By number; files of other channels are not among them.
     pub(super) segments: Vec<Segment>,
@@ -75,8 +64,8 @@ impl Evidence {
             read_slot(&directory, SLOTS[0]).map_err(wrap)?,
             read_slot(&directory, SLOTS[1]).map_err(wrap)?,
         ];
-        let is_valid = |slot: &SlotFound| matches!(slot, SlotFound::Valid(_));
-        let was_channel = matches!(slots, [SlotFound::Invalid { .. }, SlotFound::Invalid { .. }]);
+        let is_valid = |slot: &Slot| matches!(slot, Slot::Valid(_));
+        let was_channel = matches!(slots, [Slot::Invalid { .. }, Slot::Invalid { .. }]);
         if listing.segments.is_empty() && !slots.iter().any(is_valid) && !was_channel {
             // As opening sees it: the process ended while it made a channel here, or there never was one.
             let reason = "it holds no segment and no readable checkpoint".to_string();
@@ -112,7 +101,7 @@ impl Evidence {
     /// Whether a slot is intact: it names the last segment.
     pub(super) fn has_slot(&self) -> bool {
         self.slots.iter().any(|slot| match slot {
-            SlotFound::Valid(found) => found.channel_id == self.channel_id,
+            Slot::Valid(found) => found.channel_id == self.channel_id,
             _ => false,
         })
     }
@@ -135,7 +124,7 @@ impl Evidence {
     /// Everything below was synced, say slots, states and header pages.
     pub(super) fn promise(&self) -> Lsn {
         let slots = self.slots.iter().map(|slot| match slot {
-            SlotFound::Valid(checkpoint) if checkpoint.channel_id == self.channel_id => {
+            Slot::Valid(checkpoint) if checkpoint.channel_id == self.channel_id => {
                 checkpoint.watermark
             }
             _ => Lsn(0),
@@ -158,7 +147,7 @@ impl Evidence {
     fn newest_state(&self) -> Result<Option<Witness>, OpenError> {
         let mut best: Option<Witness> = None;
         for (slot, name) in self.slots.iter().zip(SLOTS) {
-            let SlotFound::Valid(checkpoint) = slot else { continue };
+            let Slot::Valid(checkpoint) = slot else { continue };
             if checkpoint.channel_id != self.channel_id {
                 continue;
             }
@@ -291,8 +280,8 @@ impl Evidence {
 }
 
 /// Where a channel was closed, by the word of both slots: one alone proves nothing.
-fn closed_at(slots: &[SlotFound; 2], channel_id: &[u8; 16]) -> Option<(u64, Lsn)> {
-    let [SlotFound::Valid(a), SlotFound::Valid(b)] = slots else { return None };
+fn closed_at(slots: &[Slot; 2], channel_id: &[u8; 16]) -> Option<(u64, Lsn)> {
+    let [Slot::Valid(a), Slot::Valid(b)] = slots else { return None };
     let agree = a.clean && b.clean && a.lsn == b.lsn && a.tail == b.tail;
     let ours = a.channel_id == *channel_id && b.channel_id == *channel_id;
     (agree && ours).then_some((a.tail, a.lsn))
@@ -310,13 +299,13 @@ fn is_ours(segment: &Segment, channel_id: &[u8; 16], findings: &mut Findings) ->
     }
 }
 
-fn read_slot(directory: &Directory, name: &str) -> Result<SlotFound, LogError> {
+fn read_slot(directory: &Directory, name: &str) -> Result<Slot, LogError> {
     let Some(file) = directory.open_if_there(name, Access::Read)? else {
-        return Ok(SlotFound::Absent);
+        return Ok(Slot::Absent);
     };
     let bytes = read_slot_bytes(directory, &*file, name)?;
     let flaw = match Checkpoint::decode(&bytes) {
-        Ok(checkpoint) => return Ok(SlotFound::Valid(checkpoint)),
+        Ok(checkpoint) => return Ok(Slot::Valid(checkpoint)),
         Err(HeaderFlaw::Invalid(flaw)) => flaw,
         Err(HeaderFlaw::Unsupported(reason)) => {
             let restored = known_format(&bytes);
@@ -326,7 +315,7 @@ fn read_slot(directory: &Directory, name: &str) -> Result<SlotFound, LogError> {
             Flaw::new(format!("format version {VERSION}, as the checksum says"), reason)
         }
     };
-    Ok(SlotFound::Invalid { flaw, torn: Checkpoint::is_torn(&bytes) })
+    Ok(Slot::Invalid { flaw, torn: Checkpoint::is_torn(&bytes) })
 }
 
 fn read_segment(directory: &Directory, number: u64, name: &str) -> Result<Segment, LogError> {
@@ -369,12 +358,12 @@ fn known_format(bytes: &[u8]) -> Vec<u8> {
 /// in the id's place are tried: the right ones make checksums of records fit.
 fn identify(
     directory: &Directory,
-    slots: &[SlotFound; 2],
+    slots: &[Slot; 2],
     segments: &[Segment],
 ) -> Result<[u8; 16], LogError> {
     let mut votes: BTreeMap<[u8; 16], u32> = BTreeMap::new();
     for slot in slots {
-        if let SlotFound::Valid(checkpoint) = slot {
+        if let Slot::Valid(checkpoint) = slot {
             *votes.entry(checkpoint.channel_id).or_default() += 1;
         }
     }

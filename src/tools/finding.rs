@@ -123,7 +123,11 @@ impl Findings {
     }
 
     pub(super) fn has_damage(&self) -> bool {
-        self.list.iter().any(|finding| finding.kind == FindingKind::Damage)
+        self.damage_count() > 0
+    }
+
+    pub(super) fn damage_count(&self) -> usize {
+        self.list.iter().filter(|finding| finding.kind == FindingKind::Damage).count()
     }
 
     pub(super) fn push_damage(&mut self, damage: Damage) {

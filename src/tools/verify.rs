@@ -4,15 +4,15 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::evidence::{Evidence, SlotFound};
+use super::evidence::Evidence;
 use super::finding::{Finding, FindingKind, Findings};
 use super::replay::Replayed;
 use super::walk::{Visitor, Walk};
 use super::{keep_owners_out, storage_at};
 use crate::channel::OpenError;
 use crate::channel::parts::{Events, Queue, RangeSet, open_error};
-use crate::log::raw::{Checkpoint, SLOTS, Survey};
-use crate::log::{Damage, Directory, End, Flaw, LogError, Lsn, survey};
+use crate::log::raw::{Checkpoint, SLOTS, Slot, Survey};
+use crate::log::{Damage, Directory, End, Flaw, LogError, LostSlot, Lsn, lost_slots, survey};
 use crate::storage::{Storage, StorageError};
 
 /// What verifying found.
@@ -31,6 +31,9 @@ pub struct Verification {
     pub bytes_read: u64,
     /// Whether the channel was closed in good order.
     pub clean: bool,
+    /// There is no damage but of checkpoint slots: every event is intact, and the next opening writes the
+    /// slots anew.
+    pub is_mended_by_opening: bool,
     /// Damage and notes, in the order of the log; findings about the slots come first.
     pub findings: Vec<Finding>,
 }
@@ -86,7 +89,7 @@ pub fn verify_on(
         }
     };
     let end = surveyed.as_ref().ok().and_then(|survey| survey.tail.as_ref()).map(|tail| tail.end());
-    check_slots(&evidence, end, &mut findings);
+    let damaged_slots = check_slots(&evidence, end, &mut findings);
     let mut sums = Sums { acked: &acked, events: 0, bytes: 0, gaps: Vec::new() };
     Walk::new(&evidence, &acked, &mut findings, progress).run(&mut sums)?;
     let Sums { events, bytes, gaps, .. } = sums;
@@ -96,9 +99,11 @@ pub fn verify_on(
         Err(damage) if !findings.has_damage() => findings.push_damage(damage.clone()),
         Err(_) => {}
     }
+    let is_mended_by_opening =
+        surveyed.is_ok() && damaged_slots > 0 && findings.damage_count() == damaged_slots;
     let clean = surveyed.is_ok_and(|survey| survey.end == End::Clean);
     let found = report(&directory, Some(&evidence), (events, bytes), findings);
-    Ok(Verification { clean, ..found })
+    Ok(Verification { clean, is_mended_by_opening, ..found })
 }
 
 fn report(
@@ -115,6 +120,7 @@ fn report(
         segments: segments.len() as u64,
         bytes_read: segments.iter().map(|segment| segment.limit).sum(),
         clean: false,
+        is_mended_by_opening: false,
         findings: findings.into_list(),
     }
 }
@@ -190,32 +196,22 @@ fn keep(
     evidence.keep(|segment| is_wanted(segment.number))
 }
 
-/// Judges the slots. `end` is where the log ends, if that is certain.
-pub(super) fn check_slots(evidence: &Evidence, end: Option<Lsn>, findings: &mut Findings) {
-    let is_valid = |slot: &SlotFound| matches!(slot, SlotFound::Valid(_));
-    for (index, name) in SLOTS.into_iter().enumerate() {
-        let other = match &evidence.slots[1 - index] {
-            SlotFound::Valid(checkpoint) => Some(checkpoint),
-            _ => None,
-        };
-        // Both slots are in use from the first segment on.
-        let unborn = other.is_some_and(|other| other.tail == 0);
-        match &evidence.slots[index] {
-            SlotFound::Absent if unborn => {}
-            SlotFound::Absent => {
-                findings.damage(name, 0, Flaw::new("a checkpoint", "no such file"));
-            }
-            SlotFound::Invalid { flaw, torn } => {
-                let was_closed = other.is_some_and(|other| other.clean && end == Some(other.lsn));
-                let is_damage = !evidence.slots.iter().any(is_valid) || (was_closed && !torn);
-                match is_damage {
-                    true => findings.damage(name, 0, flaw.clone()),
-                    false => findings.note(name, 0, flaw.clone()),
-                }
-            }
-            SlotFound::Valid(checkpoint) => check_slot(checkpoint, name, findings),
+/// Judges the slots, and gives how many are damaged. `end` is where the log ends, if that is certain.
+pub(super) fn check_slots(evidence: &Evidence, end: Option<Lsn>, findings: &mut Findings) -> usize {
+    let lost = lost_slots(&evidence.slots, end);
+    let damaged = lost.iter().filter(|slot| !slot.is_torn).count();
+    for LostSlot { damage: Damage { file, flaw, .. }, is_torn } in lost {
+        match is_torn {
+            true => findings.note(&file, 0, flaw),
+            false => findings.damage(&file, 0, flaw),
         }
     }
+    for (slot, name) in evidence.slots.iter().zip(SLOTS) {
+        if let Slot::Valid(checkpoint) = slot {
+            check_slot(checkpoint, name, findings);
+        }
+    }
+    damaged
 }
 
 /// A slot that its checksums prove must also make sense.

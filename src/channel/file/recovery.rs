@@ -8,8 +8,11 @@ use super::core::Core;
 use super::delivery::Delivery;
 use super::inner::Inner;
 use super::queue::Queue;
-use crate::channel::{ChannelOptions, OpenError, ReadMode};
-use crate::log::{Directory, End, LOCK, Log, LogError, LogOptions, LogReader, Lsn, View, survey};
+use crate::channel::{ChannelOptions, Corruption, OpenError, ReadMode};
+use crate::log::raw::Survey;
+use crate::log::{
+    Directory, End, LOCK, Log, LogError, LogOptions, LogReader, Lsn, View, lost_slots, survey,
+};
 use crate::storage::{Access, Lock, Storage, StorageError, read_full_at};
 
 /// What opening a channel found.
@@ -24,6 +27,23 @@ pub struct Recovery {
     pub clean: bool,
     /// Bytes of log that were read after the checkpoint.
     pub replayed_bytes: u64,
+    /// Checkpoint slots that were missing or damaged, without a crash that explains it. The opening has
+    /// written them anew; no event is concerned.
+    pub mended_slots: Vec<Corruption>,
+}
+
+impl Recovery {
+    /// What whoever looks after the channel should hear, a sentence each; mostly nothing.
+    pub fn warnings(&self) -> Vec<String> {
+        let warning = |slot: &Corruption| {
+            format!(
+                "{}: {slot}; no event is concerned, and the opening has written it anew. Look for what \
+                 removed or damaged it: files that were changed by hand, or a failing disk",
+                self.location
+            )
+        };
+        self.mended_slots.iter().map(warning).collect()
+    }
 }
 
 /// Bytes an ack record may need beside the ranges of one transaction: its header, cursors, and ranges of
@@ -92,13 +112,20 @@ pub(super) fn open(
                 created: survey.end == End::Unborn,
                 clean: survey.end == End::Clean,
                 replayed_bytes: survey.replayed_bytes,
+                mended_slots: mended_slots(&survey),
             };
             (Log::open(directory.clone(), &log_options, &survey, &view), recovery)
         }
         Err(LogError::Absent(_)) if options.create => {
             mark!(P1);
             let upper = queue.encode();
-            let recovery = Recovery { location, created: true, clean: true, replayed_bytes: 0 };
+            let recovery = Recovery {
+                location,
+                created: true,
+                clean: true,
+                replayed_bytes: 0,
+                mended_slots: Vec::new(),
+            };
             (Log::create(directory.clone(), &log_options, upper), recovery)
         }
         Err(error) => return Err(open_error(&directory, error)),
@@ -119,6 +146,12 @@ pub(super) fn open(
         Delivery::new(reader, shown.queue.read_from(), shown.queue.acked().clone())
     };
     Ok((Inner::new(options, core, delivery, lock), recovery))
+}
+
+/// The slots that every opening writes anew, as far as that mends damage.
+fn mended_slots(survey: &Survey) -> Vec<Corruption> {
+    let lost = lost_slots(&survey.slots, survey.tail.as_ref().map(|tail| tail.end()));
+    lost.into_iter().filter(|slot| !slot.is_torn).map(|slot| slot.damage.into()).collect()
 }
 
 /// A directory that is no channel is told before anything is written into it.
