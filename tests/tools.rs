@@ -6,10 +6,12 @@ use std::ops::{ControlFlow, Range};
 
 use flumen::storage::sim::{Crash, SimDisk};
 use flumen::tools::{
-    DumpedRecord, FindingKind, RecordContent, Salvage, Verification, dump_on, inspect_on,
+    DumpedRecord, Finding, FindingKind, RecordContent, Salvage, Verification, dump_on, inspect_on,
     salvage_on, verify_on,
 };
-use flumen::{Channel, ChannelOptions, Event, FileChannel, OpenError, tools};
+use flumen::{
+    Channel, ChannelOptions, Corruption, Event, FileChannel, OpenError, TakeError, tools,
+};
 
 const PAGE: u64 = 4096;
 const SLOTS: [&str; 2] = ["checkpoint-a", "checkpoint-b"];
@@ -471,6 +473,54 @@ fn all_damage_is_listed_not_only_the_first() {
         let here = here.unwrap_or_else(|| panic!("{file} {offset}: {found:?}"));
         assert!(here.sequences.is_some() && here.kind == FindingKind::Damage);
     }
+}
+
+/// The damage that an owner meets, at the opening or in a take.
+fn met(disk: &SimDisk) -> Option<Corruption> {
+    let channel = match FileChannel::open_on(disk.storage(), options()) {
+        Ok(channel) => channel,
+        Err(OpenError::Corrupt(damage)) => return Some(damage),
+        Err(error) => panic!("{error}"),
+    };
+    let mut take = channel.begin_take();
+    loop {
+        match take.take() {
+            Ok(Some(_)) => {}
+            Ok(None) => return None,
+            Err(TakeError::Corrupt(damage)) => return Some(damage),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// Who is told of damage by a take and asks `verify` is to find the same events named.
+#[test]
+fn an_owner_and_verify_name_the_same_events() {
+    let clean = sample();
+    let unclean = sample();
+    // Closed once more, but for the mark in one slot.
+    unclean.disk.flip_bit(SLOTS[0], 20 * 8);
+    let mut count = 0;
+    for sample in [&clean, &unclean] {
+        for (number, _, _) in &sample.segments {
+            let mut places: Vec<u64> = vec![0];
+            places.extend(records(&sample.disk, *number).iter().map(|(offset, ..)| *offset));
+            // In a record's header, and in its payload; of the segment's header page, both times in it.
+            for (offset, byte) in places.into_iter().flat_map(|at| [(at, at + 24), (at, at + 45)]) {
+                let disk = sample.disk.snapshot();
+                disk.flip_bit(&segment(*number), byte * 8);
+                let Some(damage) = met(&disk) else { continue };
+                let found = verify(&disk).expect("a channel").findings;
+                let is_it = |f: &&Finding| (&f.file, f.offset) == (&damage.file, damage.offset);
+                let finding = found.iter().find(is_it);
+                let finding = finding.unwrap_or_else(|| panic!("{damage}: {found:?}"));
+                let named = damage.sequences.clone().filter(|range| !range.is_empty());
+                assert_eq!(named, finding.sequences, "byte {byte}, {offset}: {damage}; {finding}");
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 20, "{count}");
 }
 
 #[test]

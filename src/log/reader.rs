@@ -95,8 +95,13 @@ impl LogReader {
         match error {
             ScanError::Io(error) => Err(self.log.directory.error(&file, "read", error).into()),
             ScanError::Invalid(flaw) => {
-                let sequences = Some(open.sequences.clone());
-                Err(Damage { file, offset, flaw, sequences }.into())
+                // As the offline tools name them. Damage is certain by now; where the search for its end
+                // fails, all of the segment may be concerned.
+                let mut sequences = open.sequences.clone();
+                if let Ok(Some(next)) = open.scanner.next_sequence(offset, limit) {
+                    sequences.end = next.clamp(sequences.start, sequences.end);
+                }
+                Err(Damage { file, offset, flaw, sequences: Some(sequences) }.into())
             }
         }
     }

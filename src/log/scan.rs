@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::lsn::Lsn;
 use super::record::{
-    ALIGNMENT, Flaw, HEADER_SIZE, RecordHeader, Seed, check_payload, decode_header, u64_at,
+    ALIGNMENT, Flaw, HEADER_SIZE, Kind, RecordHeader, Seed, check_payload, decode_header, u64_at,
 };
 use super::segment::PAGE;
 use crate::bytes::Bytes;
@@ -196,6 +196,37 @@ impl Scanner {
         Ok(None)
     }
 
+    /// Where reading goes on behind the flaw at `offset`. A header proven by its checksum tells where its
+    /// record ends; otherwise every place is tried.
+    pub(crate) fn behind_flaw(&mut self, offset: u64, limit: u64) -> io::Result<Option<u64>> {
+        let header = self.header_at(offset, limit).ok();
+        let own_end = header.map(|header| offset.saturating_add(header.record_size()));
+        match own_end.filter(|end| *end <= limit) {
+            Some(end) => Ok(Some(end)),
+            None => {
+                let next = self.next_header(offset + ALIGNMENT as u64, limit)?;
+                Ok(next.map(|(at, _)| at))
+            }
+        }
+    }
+
+    /// The sequence of the first intact record at or behind `from`: what a flaw there concerns ends with it.
+    /// A state is passed over, since it tells what comes behind the moved records that follow it.
+    pub(crate) fn next_sequence(&mut self, from: u64, limit: u64) -> io::Result<Option<u64>> {
+        let mut next = Some(from);
+        while let Some(offset) = next.filter(|offset| *offset < limit) {
+            next = match self.record_at(offset, limit) {
+                Ok(found) if found.header.kind != Kind::State => {
+                    return Ok(Some(found.header.sequence));
+                }
+                Ok(found) => Some(offset + found.header.record_size()),
+                Err(ScanError::Invalid(_)) => self.behind_flaw(offset, limit)?,
+                Err(ScanError::Io(error)) => return Err(error),
+            };
+        }
+        Ok(None)
+    }
+
     fn header_in(&self, bytes: &[u8], offset: u64) -> Option<RecordHeader> {
         // A header names its own Lsn: comparing that first spares nearly every checksum.
         let named = Lsn(u64_at(bytes, 16));
@@ -282,7 +313,7 @@ impl Scanner {
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
-    use crate::log::record::{Kind, PendingRecord, Place};
+    use crate::log::record::{PendingRecord, Place};
     use crate::storage::sim::SimDisk;
     use crate::storage::write_all_at;
 

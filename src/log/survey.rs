@@ -211,7 +211,12 @@ impl Walk<'_> {
             mark!(T14);
             let found =
                 format!("{} (a later witness says that Lsn {promised} was synced)", flaw.found);
-            return Err(self.damage(name, offset, Flaw::new(flaw.expected, found)).into());
+            let next = scanner.next_sequence(offset, limit).map_err(io)?;
+            let mut damage = self.damage(name, offset, Flaw::new(flaw.expected, found));
+            if let Some((sequences, next)) = damage.sequences.as_mut().zip(next) {
+                sequences.end = next.max(sequences.start);
+            }
+            return Err(damage.into());
         }
         self.find_unproven(&mut scanner, offset)?;
         self.survey.end = if behind.is_blank { End::Blank } else { End::Torn };

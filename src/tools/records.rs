@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::log::raw::{ALIGNMENT, Found, Origin, PAGE, ScanError, Scanner, Seed};
+use crate::log::raw::{Found, Origin, PAGE, ScanError, Scanner, Seed};
 use crate::log::{Directory, Flaw, Lsn, RecordHeader};
 use crate::storage::{Access, StorageError};
 
@@ -82,15 +82,7 @@ impl<'a> Records<'a> {
         let lsn = self.scanner.lsn_at(offset);
         let header = self.scanner.header_at(offset, limit).ok();
         let failed = |error| self.directory.error(self.name, "read", error);
-        // A header proven by its checksum tells where its record ends; otherwise every place is tried.
-        let own_end = header.map(|header| offset.saturating_add(header.record_size()));
-        let next = match own_end.filter(|end| *end <= limit) {
-            Some(end) => Some(end),
-            None => {
-                let from = offset + ALIGNMENT as u64;
-                self.scanner.next_header(from, limit).map_err(failed)?.map(|(at, _)| at)
-            }
-        };
+        let next = self.scanner.behind_flaw(offset, limit).map_err(failed)?;
         let end = next.unwrap_or(limit);
         let blank =
             next.is_none() && self.scanner.look_behind(offset, limit).map_err(failed)?.is_blank;

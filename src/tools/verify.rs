@@ -93,6 +93,10 @@ pub fn verify_on(
     let mut sums = Sums { acked: &acked, events: 0, bytes: 0, gaps: Vec::new() };
     Walk::new(&evidence, &acked, &mut findings, progress).run(&mut sums)?;
     let Sums { events, bytes, gaps, .. } = sums;
+    if surveyed.is_ok() {
+        // Where the log ends is certain: nothing is concerned beyond.
+        findings.close(queue.next_sequence());
+    }
     match &surveyed {
         Ok(_) => check_sums(&evidence, &queue, (events, bytes), &gaps, &mut findings),
         // Whatever keeps a channel from opening is damage, even if nothing else finds it.

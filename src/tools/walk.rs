@@ -152,7 +152,15 @@ impl<'a> Walk<'a> {
     fn enter<V: Visitor>(&mut self, segment: &Segment, visitor: &mut V) {
         let expected = self.expected();
         if let Some(flaw) = &segment.flaw {
-            self.findings.open(&segment.name, 0, flaw.clone(), expected);
+            let (name, flaw) = (&segment.name, flaw.clone());
+            // No take gets at the events behind it, though all of them may be intact.
+            match self.evidence.sealed_entry(segment.number) {
+                Some(sealed) => {
+                    let sequences = sealed.first_sequence..sealed.end_sequence();
+                    self.findings.add(super::FindingKind::Damage, name, 0, flaw, Some(sequences));
+                }
+                None => self.findings.open(name, 0, flaw, expected),
+            }
             // A segment that was being prepared has no header yet, and holds nothing that was promised.
             let is_prepared =
                 self.evidence.witness.is_some() && segment.number > self.evidence.tail();

@@ -154,7 +154,7 @@ impl Delivery {
             }
         };
         loop {
-            let Some(found) = self.read(visible)? else { return Ok(false) };
+            let Some(found) = self.read(visible, next_sequence)? else { return Ok(false) };
             let header = found.header;
             if !header.kind.has_events() {
                 self.position = header.end();
@@ -196,11 +196,13 @@ impl Delivery {
         sequence >= self.sequence && self.acked.contains_all(self.sequence..sequence)
     }
 
-    /// The next record of any kind. What was delivered before is not concerned by damage met now.
-    fn read(&mut self, visible: Lsn) -> Result<Option<Found>, LogError> {
+    /// The next record of any kind. What was delivered before is not concerned by damage met now, nor is
+    /// what was not put yet.
+    fn read(&mut self, visible: Lsn, next_sequence: u64) -> Result<Option<Found>, LogError> {
         self.reader.next(self.position, visible).map_err(|error| match error {
             LogError::Damaged(mut damage) => {
                 if let Some(sequences) = &mut damage.sequences {
+                    sequences.end = sequences.end.min(next_sequence);
                     sequences.start = sequences.start.max(self.sequence).min(sequences.end);
                 }
                 LogError::Damaged(damage)
