@@ -177,6 +177,8 @@ fn a_segment_that_does_not_fit_is_smaller() {
         shell.stdin(Stdio::null()).output().expect("there is a shell")
     };
     assert_ends(&put("4"), 3, &["queue", "free space"]);
+    // A MiB is room for a segment, and not for a file of the reserve.
+    assert_ends(&put("2048"), 3, &["no room", "it lacks ", " of 4915200 bytes"]);
     assert_ends(&put("8192"), 0, &[]);
     assert_eq!(take(&queue, &[]).stdout, b"hello\n");
 }

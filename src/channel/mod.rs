@@ -99,4 +99,23 @@ pub struct ChannelStats {
     pub segments: u64,
     /// Bytes of disk that the channel's files occupy, spares included; 0 in memory.
     pub disk_bytes: u64,
+    /// Bytes of the files that let takes go on while the disk is full, when they are complete; 0 in memory.
+    pub reserve_bytes: u64,
+    /// How many of these are missing. While any are, puts are refused for want of space.
+    pub reserve_missing: u64,
+}
+
+impl ChannelStats {
+    /// What puts that were refused for want of space wait for, as a sentence.
+    pub fn missing_space(&self) -> String {
+        let (missing, whole) = (self.reserve_missing, self.reserve_bytes);
+        match missing {
+            0 => format!(
+                "the reserve of {whole} bytes is complete; what is missing is a segment's room"
+            ),
+            _ => format!(
+                "puts go on when the reserve is complete: it lacks {missing} of {whole} bytes"
+            ),
+        }
+    }
 }

@@ -154,6 +154,8 @@ enum PutFailure {
     Put(u64, PutError),
     /// The commit of so many events failed.
     Commit(usize, CommitError),
+    /// The disk had no room for a commit; the text says for what.
+    NoSpace(CommitError, String),
     Ack(io::Error),
 }
 
@@ -176,6 +178,7 @@ impl From<PutFailure> for Failure {
                      is or nothing, and opening the channel again tells"
                 ))
             }
+            PutFailure::NoSpace(error, missing) => Failure::from(error).with(missing),
             PutFailure::Ack(error) => Failure::io("write to stdout, which --ack needs", &error),
         }
     }
@@ -224,7 +227,12 @@ impl<W: Write> Put<'_, W> {
             if events == 0 {
                 return Ok(());
             }
-            transaction.commit().map_err(|error| PutFailure::Commit(events, error))?;
+            transaction.commit().map_err(|error| match error {
+                CommitError::NoSpace(_) => {
+                    PutFailure::NoSpace(error, self.channel.stats().missing_space())
+                }
+                error => PutFailure::Commit(events, error),
+            })?;
             self.durable += events as u64;
             self.bytes += bytes;
             self.acknowledge().map_err(PutFailure::Ack)?;

@@ -133,6 +133,15 @@ impl Pool {
         self.reserves.iter().filter(|kept| kept.size >= self.reserve_size).count()
     }
 
+    /// Bytes of the whole reserve, and how many of these it lacks.
+    pub(crate) fn reserve(&self) -> (u64, u64) {
+        let mut sizes: Vec<u64> = self.reserves.iter().map(|kept| kept.size).collect();
+        sizes.sort_unstable_by(|a, b| b.cmp(a));
+        sizes.resize(RESERVES, 0);
+        let lacks = sizes.iter().map(|size| self.reserve_size.saturating_sub(*size));
+        (self.reserve_size * RESERVES as u64, lacks.sum())
+    }
+
     /// A file for segment `number` of `needed` bytes, and of `desired` where there is room for that. `None`
     /// when the disk is full; then nothing is used. The reserve is used only when `for_puts` is false.
     /// The new name is durable.
@@ -515,8 +524,10 @@ mod tests {
         }
         assert_eq!((names(&disk, "reserve-"), names(&disk, "spare-")), (3, 0));
         assert!(!pool.is_reserve_complete());
+        assert_eq!(pool.reserve(), (6 * SIZE, 6 * SIZE - 3 * (SIZE / 2)));
         pool.replenish(2 * SIZE, 9).expect("works");
         assert!(pool.is_reserve_complete());
+        assert_eq!(pool.reserve(), (6 * SIZE, 0));
         assert_eq!((names(&disk, "reserve-"), bytes(&disk)), (3, 6 * SIZE));
         assert_eq!(pool.disk_bytes(), bytes(&disk));
     }
@@ -549,6 +560,7 @@ mod tests {
                 assert!(obtained.is_err() || disk.file_names().is_empty(), "and nothing is left");
                 assert_eq!(pool.replenish(SIZE, 1).is_err(), is_error);
                 assert!(!pool.is_reserve_complete());
+                assert_eq!(pool.reserve(), (3 * SIZE, 3 * SIZE), "all of it is missing");
             }
             let disk = SimDisk::new(1);
             let mut pool = pool(&disk);

@@ -364,6 +364,11 @@ impl Log {
         let disk_bytes = lock(&self.keeper).pool.disk_bytes();
         (lock(&self.segments).sealed.len() as u64 + 1, disk_bytes)
     }
+
+    /// Bytes of the whole reserve, and how many of these it lacks.
+    pub(crate) fn reserve(&self) -> (u64, u64) {
+        lock(&self.keeper).pool.reserve()
+    }
 }
 
 /// Takes segments out of the table, so that no reader opens them any more, and says which; those that a

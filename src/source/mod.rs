@@ -130,7 +130,7 @@ pub fn deliver(
         for (name, value) in cursors(total - waiting.len()) {
             set_cursor(&mut put, &name, value.as_deref())?;
         }
-        let refused = full || !commit(put, &mut waiting)?;
+        let refused = full || !commit(channel, put, &mut waiting)?;
         if waiting.is_empty() && !refused {
             return Ok(total);
         }
@@ -172,11 +172,18 @@ fn fill(put: &mut PutTransaction, waiting: &mut VecDeque<Event>) -> Result<(), S
 }
 
 /// Commits; false, with the events back at the front of `waiting`, when the disk has no room.
-fn commit(put: PutTransaction, waiting: &mut VecDeque<Event>) -> Result<bool, SourceError> {
+fn commit(
+    channel: &dyn Channel,
+    put: PutTransaction,
+    waiting: &mut VecDeque<Event>,
+) -> Result<bool, SourceError> {
     match put.commit() {
         Ok(()) => Ok(true),
         Err(CommitError::NoSpace(events)) => {
-            tracing::warn!("the channel's disk is full; trying again until there is room");
+            tracing::warn!(
+                "the channel's disk is full; trying again until there is room; {}",
+                channel.stats().missing_space()
+            );
             for event in events.into_iter().rev() {
                 waiting.push_front(event);
             }

@@ -180,6 +180,7 @@ impl Channel for FileChannel {
         let core = inner.core();
         let in_flight = lock(&inner.delivery).lent();
         let (segments, disk_bytes) = core.log.space();
+        let (reserve_bytes, reserve_missing) = core.log.reserve();
         let shown = lock(&core.shown);
         ChannelStats {
             events: shown.queue.events(),
@@ -196,6 +197,8 @@ impl Channel for FileChannel {
             syncs: core.log.syncs(),
             segments,
             disk_bytes,
+            reserve_bytes,
+            reserve_missing,
         }
     }
 
