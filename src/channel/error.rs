@@ -122,7 +122,7 @@ impl fmt::Display for OpenError {
             OpenError::Corrupt(corruption) => write!(
                 f,
                 "the channel is damaged: {corruption}; none of its data was changed. \
-                 `flumen verify` lists all damage, `flumen salvage` moves everything intact to a new channel"
+                 `flumen verify` lists all damage, `flumen salvage` copies everything intact to a new channel"
             ),
             OpenError::Storage(error) => write!(f, "{error}"),
         }
@@ -299,7 +299,7 @@ impl fmt::Display for TakeError {
             TakeError::Corrupt(corruption) => write!(
                 f,
                 "the next event is damaged: {corruption}; close the channel, then \
-                 `flumen salvage` moves everything intact to a new one"
+                 `flumen salvage` copies everything intact to a new one"
             ),
             TakeError::Storage(error) => write!(f, "the next event cannot be read: {error}"),
             TakeError::Stopped(stopped) => write!(f, "{stopped}"),

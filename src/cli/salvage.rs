@@ -1,4 +1,4 @@
-//! `flumen salvage`: everything intact moves into a new channel.
+//! `flumen salvage`: everything intact is copied into a new channel.
 
 use std::io::Write;
 use std::ops::Range;
@@ -18,11 +18,11 @@ Example: save what is intact, look at what is lost, and put the new channel in t
   $ flumen salvage /var/spool/queue --to /var/spool/queue.new
   $ mv /var/spool/queue /var/spool/queue.damaged && mv /var/spool/queue.new /var/spool/queue";
 
-/// Move everything intact of a damaged channel into a new one
+/// Copy everything intact of a damaged channel into a new one
 ///
-/// The damaged channel is only read. What is lost is told as ranges of sequences, each from its first event
-/// to before its last number. Exits with 0 when nothing is lost and with 1 when something is. Events whose
-/// taking was noted in a record that is lost come again.
+/// The damaged channel is only read, and stays as it is. What is lost is told as ranges of sequences, each
+/// from its first event to before its last number. Exits with 0 when nothing is lost and with 1 when
+/// something is. Events whose taking was noted in a record that is lost come again.
 #[derive(Args)]
 #[command(after_help = EXAMPLE)]
 pub(crate) struct SalvageArgs {

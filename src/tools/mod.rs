@@ -1,7 +1,7 @@
 //! Looking at a channel from outside, and saving what can be saved of a damaged one.
 //!
 //! [`inspect`] says what a channel holds, beside a running owner too. [`verify`] reads every byte that counts
-//! and lists all damage. [`salvage`] moves everything intact into a new channel and says exactly what is
+//! and lists all damage. [`salvage`] copies everything intact into a new channel and says exactly what is
 //! lost. [`dump`] tells the records of the log one by one. None of them writes a byte into the channel it
 //! looks at.
 //!

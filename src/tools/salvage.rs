@@ -1,4 +1,4 @@
-//! Moving everything intact out of a damaged channel into a new one.
+//! Copying everything intact of a damaged channel into a new one.
 
 use std::fmt;
 use std::ops::Range;
@@ -127,7 +127,7 @@ impl From<StorageError> for SalvageError {
     }
 }
 
-/// Moves every intact event that was not taken, in order, from the channel in `directory` into a new one in
+/// Copies every intact event that was not taken, in order, from the channel in `directory` into a new one in
 /// `to`, which must not be there or be empty. `options` are the new channel's; its capacity does not count
 /// here. The damaged channel is not written to. `progress` is told bytes done and bytes in all.
 ///

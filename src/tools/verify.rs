@@ -48,7 +48,7 @@ impl Verification {
 /// Reads every byte that counts of the channel in `directory` and says what is wrong: checksums, numbering,
 /// the sums of the state, each event's encoding. `progress` is told bytes done and bytes in all. Nothing is
 /// written; while it runs, nobody can open the channel. Events that the damage concerns are named, and
-/// [`salvage`](super::salvage) moves all others to a new channel.
+/// [`salvage`](super::salvage) copies all others to a new channel.
 pub fn verify(
     directory: impl AsRef<Path>,
     progress: &mut dyn FnMut(u64, u64),
