@@ -1,6 +1,6 @@
-//! Syncing beside the commits what the system was given and nobody has synced. So a large record is on its way
-//! to the device while the rest of it is still being written, and the end of a segment that was written without
-//! syncs does not wait for all of it.
+//! Syncing beside the commits what the system was given and nobody has synced. So a large record is on its
+//! way to the device while the rest of it is still being written, and the end of a segment that was written
+//! without syncs does not wait for all of it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

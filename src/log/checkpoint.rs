@@ -134,6 +134,12 @@ impl Checkpoint {
         }
     }
 
+    /// Whether it is what an opening of a new log notes before there is a segment. That speaks of nothing.
+    pub(crate) fn is_unborn(&self) -> bool {
+        let Checkpoint { generation, epoch, numbers_used, .. } = *self;
+        *self == Checkpoint { generation, epoch, numbers_used, ..Self::unborn(self.channel_id) }
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = vec![0; HEADER_SIZE];
         out[..8].copy_from_slice(MAGIC);

@@ -185,11 +185,14 @@ fn named_tail(
     checkpoint: &Checkpoint,
 ) -> Result<Option<SegmentHeader>, LogError> {
     let number = checkpoint.tail;
-    if number == 0 {
+    if checkpoint.is_unborn() {
         mark!(T10);
         return Ok(None);
     }
-    let file = segment_name(number);
+    let file = match number {
+        0 => format!("the checkpoint of generation {}", checkpoint.generation),
+        number => segment_name(number),
+    };
     let damage = |flaw: Flaw| {
         mark!(T5);
         Damage { file: file.clone(), offset: 0, flaw, sequences: None }

@@ -1,9 +1,10 @@
-//! Writing a group's records in pieces: small records are copied together, which is cheaper than further calls,
-//! and a large one is encoded, checksummed and written a piece at a time, while the piece is in the processor's
-//! cache and what was written before is on its way to the device. It needs no memory of its own size.
+//! Writing a group's records in pieces: small records are copied together, which is cheaper than further
+//! calls, and a large one is encoded, checksummed and written a piece at a time, while the piece is in the
+//! processor's cache and what was written before is on its way to the device. It needs no memory of its own
+//! size.
 //!
-//! The first piece of a large record is written last, because the header in it has the checksum of all. A crash
-//! before that leaves no record there, as a crash within a single write may.
+//! The first piece of a large record is written last, because the header in it has the checksum of all. A
+//! crash before that leaves no record there, as a crash within a single write may.
 
 use super::behind::Behind;
 use super::directory::Directory;

@@ -187,6 +187,17 @@ fn named_tails() -> Vec<Case> {
         Case::new(Row::T5, "another channel's", Damage, in_header(24, 7)),
         Case::new(Row::T5, "another number", Damage, in_header(40, 1)),
         Case::new(Row::T5, "another base", Damage, in_header(48, 0)),
+        Case::new(
+            Row::T5,
+            "none, though there were events",
+            Damage,
+            with(unclean(), |disk| {
+                SLOTS.iter().for_each(|slot| alter_slot(disk, slot, |slot| set_u64(slot, 56, 0)));
+                segments(disk)
+                    .iter()
+                    .for_each(|number| assert!(disk.remove_file(&segment(*number))));
+            }),
+        ),
         Case::new(Row::T5a, "sequences missing before it", Damage, in_header(56, 1 << 30)),
         Case::new(Row::T5a, "sequences of others", Damage, in_header(56, 0)),
         // Its number, of no bytes and no events; then a queue of nothing.
