@@ -139,7 +139,7 @@ pub(crate) fn run(args: &PutArgs) -> Result<Exit, Failure> {
     match signal.try_recv() {
         Ok(number) => Err(Failure::new(
             Exit::Signal(number),
-            format!("ended by signal {number}; the whole lines that had come are put"),
+            format!("ended by signal {number}; the lines in hand are put"),
         )
         .with(args.count(durable))),
         Err(_) => Ok(Exit::Done),

@@ -26,7 +26,7 @@ struct Progress {
     segment: u64,
     /// After the last whole record.
     end: Lsn,
-    /// The system was given everything below; it may lie within a record.
+    /// The system was given everything below, but for the first piece of a record in which this lies.
     given: Lsn,
     /// What was given when a sync began that went well.
     synced: Lsn,
@@ -44,7 +44,8 @@ impl Behind {
 
     /// Notes that the system was given everything below `given`.
     pub(super) fn note_given(&self, given: Lsn) {
-        lock(&self.0).given = given;
+        let mut progress = lock(&self.0);
+        progress.given = progress.given.max(given);
     }
 
     /// Notes that the records before `end` are written.

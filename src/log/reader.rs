@@ -27,6 +27,8 @@ struct OpenSegment {
     end: Option<Lsn>,
     /// The sequences it holds, for error texts.
     sequences: Range<u64>,
+    /// Where damage was met, and the sequence of the next intact record: it is searched for once.
+    damage_end: Option<(u64, u64)>,
     scanner: Scanner,
 }
 
@@ -98,7 +100,11 @@ impl LogReader {
                 // As the offline tools name them. Damage is certain by now; where the search for its end
                 // fails, all of the segment may be concerned.
                 let mut sequences = open.sequences.clone();
-                if let Ok(Some(next)) = open.scanner.next_sequence(offset, limit) {
+                let known = open.damage_end.filter(|(at, _)| *at == offset).map(|(_, next)| next);
+                let next =
+                    known.or_else(|| open.scanner.next_sequence(offset, limit).ok().flatten());
+                if let Some(next) = next {
+                    open.damage_end = Some((offset, next));
                     sequences.end = next.clamp(sequences.start, sequences.end);
                 }
                 Err(Damage { file, offset, flaw, sequences: Some(sequences) }.into())
@@ -123,6 +129,7 @@ impl LogReader {
                 base: located.base,
                 end: located.end,
                 sequences: located.sequences,
+                damage_end: None,
                 scanner,
             });
         }

@@ -13,18 +13,25 @@ use super::record::{HEADER_SIZE, Kind, PendingRecord, Place, Seed, record_size, 
 use super::segment::PAGE;
 use crate::storage::{File, StorageError};
 
-/// Bytes written with one call.
-pub(crate) const PIECE: usize = 256 << 10;
+/// Bytes written with one call, at most: more would not stay in the processor's cache on the way.
+const PIECE_MAX: usize = 256 << 10;
+/// In small segments, such as tests have, pieces are this part of one.
+const PIECE_SHARE: u64 = 16;
 
-/// Slices from this length on are written from where they are.
-const UNCOPIED_MIN: usize = 64 << 10;
+/// Slices of this part of a piece and longer are written from where they are.
+const UNCOPIED_SHARE: usize = 4;
+
+/// Bytes of a piece, in a log with segments of this size.
+pub(super) fn piece_size(segment_size: u64) -> usize {
+    usize::try_from(segment_size / PIECE_SHARE).map_or(PIECE_MAX, |size| size.min(PIECE_MAX))
+}
 
 /// A payload that is encoded while it is written.
 pub(crate) trait Payload {
     /// The record's kind.
     fn kind(&self) -> Kind;
 
-    /// Bytes that [`Payload::encode`] gives.
+    /// Bytes that [`Payload::encode`] gives; below 4 GiB.
     fn size(&self) -> usize;
 
     /// Gives the bytes, in order.
@@ -47,7 +54,7 @@ impl Out for Vec<u8> {
 pub(crate) enum Outgoing<'a, P> {
     /// Encoded.
     Ready(&'a mut PendingRecord),
-    /// Larger than a piece.
+    /// Larger than a piece ([`Log::piece_size`](super::Log::piece_size)).
     Streamed(&'a P),
 }
 
@@ -58,6 +65,8 @@ pub(super) struct Pieces<'a> {
     pub(super) name: &'a str,
     pub(super) base: Lsn,
     pub(super) behind: &'a Behind,
+    /// Bytes of a piece.
+    pub(super) size: usize,
     /// Called before each piece.
     pub(super) before: &'a dyn Fn(),
 }
@@ -94,9 +103,10 @@ impl Pieces<'_> {
         assert_eq!(size, payload.size(), "a payload is as long as it says");
         let padding = record_size(size) - HEADER_SIZE - size;
         stream.piece.resize(padding, 0);
-        self.write(stream.piece, stream.at)?;
         stream.result?;
-        let sum = (size as u32, stream.hasher.finalize());
+        self.write(stream.piece, stream.at)?;
+        let stated_size = u32::try_from(size).expect("it was looked at before it was handed in");
+        let sum = (stated_size, stream.hasher.finalize());
         seal(&mut first[..HEADER_SIZE], payload.kind(), sum, seed, (offset, place));
         self.write(first, offset)?;
         Ok(record_size(size) as u64)
@@ -149,13 +159,14 @@ impl Stream<'_> {
 
 impl Out for Stream<'_> {
     fn put(&mut self, bytes: &[u8]) {
-        if bytes.len() >= UNCOPIED_MIN {
+        let size = self.pieces.size;
+        if bytes.len() >= size / UNCOPIED_SHARE {
             self.flush();
-            bytes.chunks(PIECE).for_each(|chunk| self.write(chunk));
+            bytes.chunks(size).for_each(|piece| self.write(piece));
             return;
         }
         self.piece.extend_from_slice(bytes);
-        if self.piece.len() >= PIECE {
+        if self.piece.len() >= size {
             self.flush();
         }
     }

@@ -31,8 +31,9 @@ pub struct Verification {
     pub bytes_read: u64,
     /// Whether the channel was closed in good order.
     pub clean: bool,
-    /// There is no damage but of checkpoint slots: every event is intact, and the next opening writes the
-    /// slots anew.
+    /// There is no damage but of one checkpoint slot: every event is intact, and the next opening writes the
+    /// slot anew. (It does so with both. But then what they witnessed is gone, and nobody can tell whether the
+    /// log ended where it ends now.)
     pub is_mended_by_opening: bool,
     /// Damage and notes, in the order of the log; findings about the slots come first.
     pub findings: Vec<Finding>,
@@ -104,7 +105,7 @@ pub fn verify_on(
         Err(_) => {}
     }
     let is_mended_by_opening =
-        surveyed.is_ok() && damaged_slots > 0 && findings.damage_count() == damaged_slots;
+        surveyed.is_ok() && damaged_slots == 1 && findings.damage_count() == 1;
     let clean = surveyed.is_ok_and(|survey| survey.end == End::Clean);
     let found = report(&directory, Some(&evidence), (events, bytes), findings);
     Ok(Verification { clean, is_mended_by_opening, ..found })

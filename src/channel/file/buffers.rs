@@ -1,5 +1,5 @@
-//! Memory of records that were written, for those to come. A record of megabytes in fresh memory costs as
-//! much in page faults as in everything else.
+//! Memory of records that were written, for those to come: in fresh memory a large record costs as much in
+//! page faults as in everything else.
 
 use crate::sync::{Mutex, lock};
 

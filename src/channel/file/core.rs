@@ -14,8 +14,7 @@ use crate::channel::signal::Signal;
 use crate::channel::transaction::{Cursors, PutBatch};
 use crate::event::Event;
 use crate::log::{
-    Appended, Claim, Groups, Kind, Log, Lsn, Outgoing, PIECE, Payload, PendingRecord, View,
-    record_size,
+    Appended, Claim, Groups, Kind, Log, Lsn, Outgoing, Payload, PendingRecord, View, record_size,
 };
 use crate::storage::StorageError;
 use crate::sync::{Mutex, lock};
@@ -126,17 +125,18 @@ impl Acks {
 }
 
 impl Entry {
-    /// The record is encoded in the memory of `buffer`, which is empty.
+    /// A record of up to `piece_size` bytes is encoded now, by the thread that commits, a larger one while it
+    /// is written.
     pub(crate) fn put(
-        buffer: Vec<u8>,
+        (buffers, piece_size): (&Buffers, usize),
         batch: PutBatch,
         sync: bool,
         refusal: &Arc<Refusal>,
     ) -> Entry {
         let size = record_size(Payload::size(&batch));
-        let record = match size > PIECE {
-            true => Record::Streamed(size as u64),
-            false => Record::Encoded(encode_put(buffer, &batch)),
+        let record = match u32::try_from(size).expect("limits keep a record far below 4 GiB") {
+            _ if size <= piece_size => Record::Encoded(encode_put(buffers.take(), &batch)),
+            size => Record::Streamed(u64::from(size)),
         };
         Entry { record, effect: Effect::Put(batch), sync, refusal: Some(Arc::clone(refusal)) }
     }
@@ -461,7 +461,7 @@ mod tests {
 
     fn put(size: usize) -> Entry {
         let batch = PutBatch::new(vec![Event::new(vec![7; size])], Cursors::new());
-        Entry::put(Vec::new(), batch, true, &Arc::default())
+        Entry::put((&Buffers::default(), usize::MAX), batch, true, &Arc::default())
     }
 
     /// What waits behind a group waits for no more than its due; a record that is larger goes alone.

@@ -307,8 +307,8 @@ impl Inner {
     fn try_put(&self, batch: PutBatch) -> Result<Option<Effect>, CommitError> {
         let sync = self.options.durability == Durability::Sync;
         let refusal = Arc::new(NoRoom::default());
-        let buffer = self.core().buffers.take();
-        let result = self.commit.commit(Entry::put(buffer, batch, sync, &refusal));
+        let memory = (&self.core().buffers, self.core().log.piece_size());
+        let result = self.commit.commit(Entry::put(memory, batch, sync, &refusal));
         if let Err(rejected) = result {
             self.note(&rejected.error);
             return Err(match rejected.error {

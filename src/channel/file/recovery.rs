@@ -27,18 +27,24 @@ pub struct Recovery {
     pub clean: bool,
     /// Bytes of log that were read after the checkpoint.
     pub replayed_bytes: u64,
-    /// Checkpoint slots that were missing or damaged, without a crash that explains it. The opening has
-    /// written them anew; no event is concerned.
+    /// Checkpoint slots that were missing or damaged. The opening has written them anew. Where it is one, no
+    /// event is concerned; where it is both, what they witnessed is gone, and whether the log ended where it
+    /// ends now cannot be told. A loss of power while a channel is closed, or opened after that, is the one
+    /// crash that leaves such a slot.
     pub mended_slots: Vec<Corruption>,
 }
 
 impl Recovery {
     /// What whoever looks after the channel should hear, a sentence each; mostly nothing.
     pub fn warnings(&self) -> Vec<String> {
+        let meaning = match self.mended_slots.len() {
+            1 => "no event is concerned",
+            _ => "with both gone nothing witnesses that the log is complete up to its end",
+        };
         let warning = |slot: &Corruption| {
             format!(
-                "{}: {slot}; no event is concerned, and the opening has written it anew. Look for what \
-                 removed or damaged it: files that were changed by hand, or a failing disk",
+                "{}: {slot}; {meaning}. The opening has written it anew. Look for what removed or damaged \
+                 it: files that were changed by hand, a failing disk, or a loss of power during a close",
                 self.location
             )
         };
