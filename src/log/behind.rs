@@ -12,8 +12,11 @@ use super::writer::{Log, Writer};
 use crate::storage::{File, StorageError};
 use crate::sync::{Mutex, lock};
 
-/// What is synced behind at a time: this part of a segment.
-const SHARE: u64 = 64;
+/// Commits without a sync leave this part of a segment to be synced at a time: more often costs them more
+/// than the end of the segment is worth.
+const SHARE_OF_COMMITS: u64 = 8;
+/// Of a record that its commit will sync this part is synced ahead at a time.
+const SHARE_OF_RECORD: u64 = 64;
 
 /// How far the segment being written is written and synced. Apart from the [`Writer`], which its leader holds
 /// while it writes.
@@ -62,15 +65,18 @@ impl Progress {
         Progress { file, segment: writer.header.number, end, given: end, synced: end }
     }
 
-    fn is_far_ahead(&self, watermark: Lsn, share: u64) -> bool {
-        self.given.0.saturating_sub(self.synced.max(watermark).0) >= share
+    /// Bytes that the system was given and nobody has synced.
+    fn unsynced(&self, watermark: Lsn) -> u64 {
+        self.given.0.saturating_sub(self.synced.max(watermark).0)
     }
 }
 
 impl Log {
-    /// Whether so much is written and not synced that [`Log::sync_behind`] would act.
-    pub(crate) fn is_far_ahead(&self) -> bool {
-        lock(&self.behind.0).is_far_ahead(self.watermark(), self.segment_size / SHARE)
+    /// Whether [`Log::sync_behind`] is of use now: to commits without a sync, or to a record that is being
+    /// written.
+    pub(crate) fn is_far_ahead(&self, within_record: bool) -> bool {
+        let share = if within_record { SHARE_OF_RECORD } else { SHARE_OF_COMMITS };
+        lock(&self.behind.0).unsynced(self.watermark()) >= self.segment_size / share
     }
 
     /// Syncs what was written, once that is much, beside the commits.
@@ -80,8 +86,8 @@ impl Log {
     /// written: it counts when its own group is synced, and no earlier.
     pub(crate) fn sync_behind(&self) -> Result<(), StorageError> {
         let progress = lock(&self.behind.0);
-        let is_far_ahead = progress.is_far_ahead(self.watermark(), self.segment_size / SHARE);
-        let Some(file) = progress.file.as_ref().filter(|_| is_far_ahead).map(Arc::clone) else {
+        let is_much = progress.unsynced(self.watermark()) >= self.segment_size / SHARE_OF_RECORD;
+        let Some(file) = progress.file.as_ref().filter(|_| is_much).map(Arc::clone) else {
             return Ok(());
         };
         let Progress { segment, end, given, .. } = *progress;

@@ -88,6 +88,9 @@ pub(crate) struct Scanner {
     block_size: usize,
     /// How much the next block is to hold.
     block_next: usize,
+    /// Bytes of the last record, if it was larger than a block: the next one may be so too, and is then read
+    /// with its header.
+    large: usize,
     /// Earlier blocks.
     kept: VecDeque<Arc<Vec<u8>>>,
     any_lsn: bool,
@@ -104,6 +107,7 @@ impl Scanner {
             block_at: 0,
             block_size: 0,
             block_next: BLOCK_MIN,
+            large: 0,
             kept: VecDeque::new(),
             any_lsn: false,
         }
@@ -137,6 +141,7 @@ impl Scanner {
         }
         let size = size as usize;
         self.fill(offset, size, limit).map_err(ScanError::Io)?;
+        self.large = if size > BLOCK_MAX { size } else { 0 };
         let start = (offset - self.block_at) as usize;
         if self.block_size < start + size {
             let found =
@@ -276,7 +281,8 @@ impl Scanner {
         if held.contains(&offset) && held.end - offset >= size as u64 {
             return Ok(());
         }
-        let wanted = (limit - offset).min(self.block_next.max(size) as u64) as usize;
+        let wanted = self.block_next.max(self.large).max(size);
+        let wanted = (limit - offset).min(wanted as u64) as usize;
         self.block_next = (2 * self.block_next).min(BLOCK_MAX);
         self.block_size = 0;
         self.free_block(wanted);

@@ -67,8 +67,9 @@ pub(super) struct Pieces<'a> {
     pub(super) behind: &'a Behind,
     /// Bytes of a piece.
     pub(super) size: usize,
-    /// Called before each piece.
-    pub(super) before: &'a dyn Fn(),
+    /// Called between the pieces of a record. Not before the last: what is left then, the commit's own sync
+    /// is about to take.
+    pub(super) between: &'a dyn Fn(),
 }
 
 impl Pieces<'_> {
@@ -77,7 +78,6 @@ impl Pieces<'_> {
         if bytes.is_empty() {
             return Ok(());
         }
-        (self.before)();
         self.directory.write(self.file, self.name, bytes, offset)?;
         self.behind.note_given(self.base.plus(offset + bytes.len() as u64 - PAGE));
         Ok(())
@@ -151,6 +151,7 @@ impl Stream<'_> {
     fn write(&mut self, bytes: &[u8]) {
         self.hasher.update(bytes);
         if self.result.is_ok() {
+            (self.pieces.between)();
             self.result = self.pieces.write(bytes, self.at);
         }
         self.at += bytes.len() as u64;

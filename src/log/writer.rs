@@ -160,7 +160,8 @@ impl Log {
 
     /// Writes records at the end; each comes with the number of sequences it uses up. They all fit, as
     /// [`Log::fits`] said. After an error the segment's end is unknown and the log must not be written again.
-    /// `is_ahead` is called while this goes on, whenever [`Log::sync_behind`] would be of use.
+    /// `is_ahead` is called while this goes on, whenever a [`Log::sync_behind`] would spare the sync of this
+    /// group time.
     pub(crate) fn append<'a, P: Payload + 'a>(
         &self,
         records: impl ExactSizeIterator<Item = (Outgoing<'a, P>, u64)>,
@@ -181,8 +182,8 @@ impl Log {
             base: writer.header.base,
             behind: &self.behind,
             size: self.piece_size(),
-            before: &|| {
-                if self.is_far_ahead() {
+            between: &|| {
+                if self.is_far_ahead(true) {
                     is_ahead();
                 }
             },

@@ -33,7 +33,8 @@ pub(super) struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    /// Makes a channel in an empty directory. It is synced as a whole when it is closed.
+    /// Makes a channel in an empty directory. It is synced when it is closed, as far as the helper thread has
+    /// not done so while it was written.
     pub(super) fn create(
         storage: Arc<dyn Storage>,
         options: ChannelOptions,
@@ -45,8 +46,7 @@ impl<'a> Target<'a> {
             .capacity_events(u64::MAX)
             .capacity_bytes(u64::MAX)
             .transaction_bytes(TRANSACTION_BYTES_MAX)
-            .durability(Durability::Os)
-            .background(false);
+            .durability(Durability::Os);
         let channel = FileChannel::open_on(storage, options).map_err(SalvageError::Create)?;
         Ok(Target {
             channel,

@@ -35,6 +35,36 @@ struct File {
     is_name_synced: bool,
     was_renamed: bool,
     was_used: bool,
+    /// Where the next record goes.
+    end: u64,
+    /// The rest of a large record, whose first piece, with the header, comes last.
+    rest: Vec<u8>,
+    rest_at: u64,
+}
+
+impl File {
+    /// The records of which this write is the last; none when it is a piece of a record to come.
+    fn whole(&mut self, offset: u64, bytes: &[u8]) -> Result<Vec<Record>, String> {
+        let first = 4096;
+        let rest_end = self.rest_at + self.rest.len() as u64;
+        if offset > self.end.max(first) {
+            must(self.rest.is_empty() || offset == rest_end, || {
+                format!("a piece at {offset}, where the one before ends at {rest_end}")
+            })?;
+            if self.rest.is_empty() {
+                self.rest_at = offset;
+            }
+            self.rest.extend_from_slice(bytes);
+            return Ok(Vec::new());
+        }
+        let end = offset + bytes.len() as u64;
+        must(self.rest.is_empty() || self.rest_at == end, || {
+            format!("a first piece up to {end}, and the others from {}", self.rest_at)
+        })?;
+        let whole = [bytes, &std::mem::take(&mut self.rest)].concat();
+        self.end = offset + whole.len() as u64;
+        Ok(records(offset, &whole))
+    }
 }
 
 /// Where the log says that something happened.
@@ -231,7 +261,7 @@ impl Audit {
             })?;
             self.files[file].header = Some(write);
         } else if segment != 0 {
-            for record in records(offset, bytes) {
+            for record in self.files[file].whole(offset, bytes)? {
                 self.write_record(file, segment, write, &record)?;
             }
         }

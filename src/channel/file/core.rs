@@ -388,11 +388,16 @@ impl Groups for Core {
             let events = entry.events();
             records.extend(entry.outgoing().map(|record| (record, events)));
         }
+        let is_ahead = || {
+            if sync {
+                self.alarm.raise();
+            }
+        };
         let appended = match records.is_empty() {
             true => self.log.end_group(lane),
-            false => self.log.append(records.into_iter(), lane, &|| self.alarm.raise())?,
+            false => self.log.append(records.into_iter(), lane, &is_ahead)?,
         };
-        if !sync && self.log.is_far_ahead() {
+        if !sync && self.log.is_far_ahead(false) {
             self.alarm.raise();
         }
         Ok(Group { entries, appended, sync })
