@@ -527,6 +527,35 @@ fn segments_are_mapped_when_asked_for() {
     }
 }
 
+/// I7: a failure is told to whoever begins to put, not only at the commit.
+#[test]
+fn i7_after_a_failed_commit_no_event_is_taken_in() {
+    let disk = SimDisk::new(1);
+    let channel = open(&disk).expect("opens");
+    let fault = FaultPlan::new(Fault::Error(std::io::ErrorKind::Other));
+    disk.set_plan(fault.on(&[CallKind::SyncData]));
+    assert!(matches!(put(&channel, "a"), Err(CommitError::Stopped(_))));
+    let late = channel.begin_put().put(Event::new("b"));
+    assert!(matches!(late, Err(PutError::Stopped(..))), "{late:?}");
+}
+
+/// Where all of a segment is acknowledged, its file may be anything: an opening asks for those with events.
+#[test]
+fn i6_a_segment_is_missed_when_events_in_it_are_wanted() {
+    for (taken, opens) in [(0, false), (1, true)] {
+        let disk = three_segments();
+        let channel = open(&disk).expect("opens");
+        for _ in 0..taken {
+            let mut take = channel.begin_take();
+            assert!(take.take().expect("readable").is_some());
+            take.commit().expect("works");
+        }
+        drop(channel);
+        assert!(disk.remove_file("00000000000000000001.seg"));
+        assert_eq!(open(&disk).is_ok(), opens, "{taken} taken");
+    }
+}
+
 /// A segment in another's place is damage of that file, and the error says which one it is.
 #[test]
 fn i6_a_segment_in_another_ones_place_is_named() {

@@ -118,6 +118,8 @@ mod tests {
     use std::thread;
 
     use super::*;
+    use crate::storage::StorageError;
+    use crate::storage::sim::SimDisk;
 
     const LONG: Duration = Duration::from_secs(3600);
 
@@ -146,6 +148,18 @@ mod tests {
         assert!(matches!(room.reserve(1, Duration::ZERO), Err(Refusal::Full)));
         room.release(1, 60);
         assert!(room.reserve(1, Duration::ZERO).is_ok());
+    }
+
+    /// I7: not even where there is room, or where none comes for long.
+    #[test]
+    fn i7_after_a_stop_nobody_gets_room_or_waits_for_it() {
+        for used in [0, 1] {
+            let room = Room::new(1, 100, used, 1);
+            let error = std::io::Error::other("a fault");
+            let error = StorageError::new(&*SimDisk::new(1).storage(), "", "sync", error);
+            room.stop(Stopped { cause: Arc::new(error) });
+            assert!(matches!(room.reserve(1, LONG * (1 - used as u32)), Err(Refusal::Stopped(_))));
+        }
     }
 
     #[test]

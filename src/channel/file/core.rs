@@ -518,4 +518,24 @@ mod tests {
         acks.merge(Acks { cursors: cursors(&[("sent", "3")]), ..Acks::default() });
         assert_eq!(acks.cursors, cursors(&[("sent", "3")]), "the later one");
     }
+
+    /// Nor does one that a full disk refused, which no other ack was merged with since.
+    #[test]
+    fn what_a_commit_sets_a_refused_ack_does_not_set_back() {
+        let acks = |values| Acks { cursors: cursors(values), ..Acks::default() };
+        let refusal = Arc::default();
+        let later = [("read", "2"), ("else", "2")];
+        let of_put = PutBatch::new(Vec::new(), cursors(&later));
+        let commits = [
+            Entry::put(Vec::new(), of_put, true, &refusal),
+            Entry::ack(acks(&later), true, &refusal),
+        ];
+        for commit in commits {
+            let core = core(64 << 10);
+            core.refuse(Entry::lazy_ack(acks(&[("read", "1"), ("sent", "1")]), true));
+            let Ok(group) = core.write(vec![commit], 0) else { panic!("the disk is sound") };
+            core.apply(group);
+            assert_eq!(lock(&core.refused).cursors, cursors(&[("sent", "1")]));
+        }
+    }
 }

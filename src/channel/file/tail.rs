@@ -128,6 +128,7 @@ mod tests {
         assert_eq!(found(tail.advance(Lsn(20))), Some(u64::MAX), "20 was dropped");
         assert_eq!(found(tail.advance(Lsn(30))), Some(30));
         assert_eq!(found(tail.advance(Lsn(40))), Some(40));
+        assert_eq!(tail.cost, 40, "of the one that is left");
         assert_eq!(found(tail.advance(Lsn(50))), None);
         assert_eq!(tail.cost, 0);
     }
