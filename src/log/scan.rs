@@ -356,8 +356,12 @@ mod tests {
     const SEED: [u8; 16] = [7; 16];
 
     fn record(payload: usize, at: u64) -> Vec<u8> {
-        let place = Place { lsn: Lsn(at - PAGE), watermark: Lsn(0), sequence: 3 };
-        let mut record = PendingRecord::new(Kind::Put, 0, |out| out.extend(vec![5; payload]));
+        record_of(Kind::Put, 3, payload, at)
+    }
+
+    fn record_of(kind: Kind, sequence: u64, payload: usize, at: u64) -> Vec<u8> {
+        let place = Place { lsn: Lsn(at - PAGE), watermark: Lsn(0), sequence };
+        let mut record = PendingRecord::new(kind, 0, |out| out.extend(vec![5; payload]));
         record.place(&Seed::new(&SEED, 1), at, place).to_vec()
     }
 
@@ -481,6 +485,50 @@ mod tests {
             }
             for mut scanner in scanners(&bytes) {
                 assert!(scanner.next_header(at + 1, end + 50).expect("works").is_none());
+            }
+        }
+    }
+
+    /// A state tells what comes behind the moved records that follow it, so it is passed over.
+    #[test]
+    fn i6_a_flaw_concerns_what_comes_before_the_next_intact_record_of_events() {
+        let kinds = [(Kind::Put, 10), (Kind::State, 99), (Kind::Moved, 20), (Kind::Put, 30)];
+        let mut bytes = vec![0; PAGE as usize];
+        for (kind, sequence) in kinds {
+            let next = record_of(kind, sequence, 1000, bytes.len() as u64);
+            bytes.extend_from_slice(&next);
+        }
+        let (size, limit) = (1040, bytes.len() as u64);
+        let next = |spoiled: &[u64], limit: u64| {
+            let mut bytes = bytes.clone();
+            spoiled.iter().for_each(|at| bytes[*at as usize] ^= 1);
+            scanners(&bytes).map(|mut scanner| scanner.next_sequence(PAGE, limit).expect("works"))
+        };
+        let [first, moved, last] = [0, 2, 3].map(|index| PAGE + index * size);
+        assert_eq!(next(&[], limit), [Some(10); 2]);
+        for in_record in [0, 100] {
+            let [first, moved, last] = [first, moved, last].map(|at| at + in_record);
+            assert_eq!(next(&[first], limit), [Some(20); 2]);
+            assert_eq!(next(&[first, moved], limit), [Some(30); 2]);
+            assert_eq!(next(&[first, moved], limit - size), [None; 2]);
+            assert_eq!(next(&[first, moved, last], limit), [None; 2]);
+        }
+        assert_eq!(next(&[], PAGE), [None; 2]);
+    }
+
+    /// What lies in a record whose header is intact is no record, unless the header speaks of more than there
+    /// is.
+    #[test]
+    fn i6_behind_a_flaw_reading_goes_on_at_the_end_that_a_header_within_the_limit_tells() {
+        let (within, end) = (PAGE + 200, PAGE + 1040);
+        let mut bytes = vec![0; PAGE as usize];
+        bytes.extend_from_slice(&record(1000, PAGE));
+        bytes.extend_from_slice(&record(10, end));
+        bytes[within as usize..within as usize + 40].copy_from_slice(&record(0, within));
+        for (limit, next) in [(end + 56, end), (end - 8, within)] {
+            for mut scanner in scanners(&bytes) {
+                assert!(scanner.record_at(PAGE, limit).is_err());
+                assert_eq!(scanner.behind_flaw(PAGE, limit).expect("works"), Some(next));
             }
         }
     }

@@ -398,3 +398,61 @@ pub(crate) fn open_scanner(
 pub(crate) fn hex(id: &[u8; 16]) -> String {
     id.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    fn valid(tail: u64, clean: bool) -> Slot {
+        Slot::Valid(Checkpoint {
+            channel_id: [7; 16],
+            generation: 1,
+            epoch: 1,
+            clean,
+            tail,
+            tail_base: Lsn(0),
+            numbers_used: tail,
+            lsn: Lsn(80),
+            watermark: Lsn(80),
+            state: State::default(),
+        })
+    }
+
+    fn invalid(torn: bool) -> Slot {
+        Slot::Invalid { flaw: Flaw::new("a checkpoint", "noise"), torn }
+    }
+
+    /// I6: damage is what no crash leaves.
+    #[test]
+    fn i6_lost_slots_are_told_from_those_that_a_crash_leaves() {
+        let (end, behind) = (Some(Lsn(80)), Some(Lsn(88)));
+        // The slot, the other one, where the log ends; whether it is lost, and to a crash then.
+        let cases = [
+            (valid(1, false), valid(1, false), end, None),
+            (Slot::Absent, valid(0, false), end, None),
+            (Slot::Absent, valid(1, false), end, Some(false)),
+            (invalid(false), valid(1, false), end, Some(true)),
+            (invalid(false), valid(1, true), behind, Some(true)),
+            (invalid(false), valid(1, true), None, Some(true)),
+            (invalid(false), valid(1, true), end, Some(false)),
+            (invalid(true), valid(1, true), end, Some(true)),
+        ];
+        for (slot, other, end, expected) in cases {
+            for index in 0..2 {
+                let mut slots = [slot.clone(), other.clone()];
+                slots.swap(0, index);
+                let lost: Vec<_> = lost_slots(&slots, end)
+                    .into_iter()
+                    .map(|lost| (lost.damage.file, lost.is_torn))
+                    .collect();
+                let expected: Vec<_> =
+                    expected.map(|torn| (SLOTS[index].into(), torn)).into_iter().collect();
+                assert_eq!(lost, expected, "{slots:?}, {end:?}");
+            }
+        }
+        for slot in [Slot::Absent, invalid(true), invalid(false)] {
+            let lost = lost_slots(&[slot.clone(), slot], end);
+            assert_eq!(lost.iter().map(|lost| lost.is_torn).collect::<Vec<_>>(), [false; 2]);
+        }
+    }
+}
