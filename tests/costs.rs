@@ -22,6 +22,8 @@ struct Counts {
     bytes: AtomicU64,
     reads: AtomicU64,
     syncs: AtomicU64,
+    /// The most bytes that one write was given.
+    largest: AtomicU64,
 }
 
 /// A reading of [`Counts`].
@@ -150,6 +152,7 @@ impl File for CountedFile {
         self.1.call();
         self.1.writes.fetch_add(1, Relaxed);
         self.1.bytes.fetch_add(bytes.len() as u64, Relaxed);
+        self.1.largest.fetch_max(bytes.len() as u64, Relaxed);
         self.0.write_at(bytes, offset)
     }
 
@@ -232,6 +235,31 @@ fn a_durable_commit_is_one_write_and_one_sync_whatever_its_size() {
         let found = cost(&counts, || put(&channel, count));
         let bytes = record_size(count as u64);
         assert_eq!(found, Costs { calls: 2, writes: 1, bytes, reads: 0, syncs: 1 }, "{count}");
+    }
+}
+
+/// Above 256 KiB: what is encoded next is in the processor's cache then, and no memory of all its size is taken.
+/// A body is written from where it is; the head of the record, with the checksum, last.
+#[test]
+fn a_large_commit_is_written_in_pieces() {
+    const PIECE: u64 = 256 << 10;
+    let (channel, counts) = channel(options());
+    let cases = [(1, PIECE - 56, 1), (1, 4 * PIECE, 5), (1, 4 * PIECE + 1, 7), (3000, 400, 5)];
+    for (count, size, writes) in cases {
+        let body = Bytes::from(vec![7; size as usize]);
+        counts.largest.store(0, Relaxed);
+        let found = cost(&counts, || {
+            let mut put = channel.begin_put();
+            for _ in 0..count {
+                put.put(Event::new(body.clone())).expect("there is room");
+            }
+            put.commit().expect("works");
+        });
+        let bytes = (40 + 8 + count * (8 + size)).next_multiple_of(8);
+        let expected = Costs { calls: writes + 1, writes, bytes, reads: 0, syncs: 1 };
+        assert_eq!(found, expected, "{count} of {size} bytes");
+        // Small slices are copied until a piece is full, so the last of them may be beyond it.
+        assert!((PIECE..PIECE + 400).contains(&counts.largest.load(Relaxed)));
     }
 }
 

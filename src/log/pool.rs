@@ -572,6 +572,26 @@ mod tests {
         }
     }
 
+    /// One sync of the directory for all that wait, and none when each has its name already.
+    #[test]
+    fn waiting_files_are_settled_once() {
+        let disk = SimDisk::new(1);
+        let mut pool = pool(&disk);
+        pool.plan_reserve(SIZE);
+        let settle = |pool: &mut Pool| {
+            let calls = disk.calls();
+            pool.settle_waiting().expect("works");
+            disk.calls() - calls
+        };
+        assert_eq!(settle(&mut pool), 0, "nothing waits");
+        // The fourth is a spare.
+        for numbers in [1..=2, 3..=3, 4..=4] {
+            numbers.for_each(|number| recycle(&disk, &mut pool, number, SIZE));
+            assert_eq!([settle(&mut pool), settle(&mut pool)], [1, 0]);
+            assert_eq!(disk.pending_effects(), 0);
+        }
+    }
+
     /// Else it could have two names after a loss of power.
     #[test]
     fn i7_a_file_is_not_renamed_again_before_its_name_is_durable() {

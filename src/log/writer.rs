@@ -395,7 +395,7 @@ pub(super) fn release(segments: &mut Segments, done: &[u64], and: Option<u64>) -
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]
-mod tests {
+pub(super) mod tests {
     use super::super::begin::Claim;
     use super::super::open::LogOptions;
     use super::super::record::{HEADER_SIZE, Kind, PendingRecord};
@@ -405,7 +405,7 @@ mod tests {
     use crate::storage::Access;
     use crate::storage::sim::{CallKind, Fault, FaultPlan, SimDisk};
 
-    fn log(disk: &SimDisk, segment_size: u64) -> Log {
+    pub(in crate::log) fn log(disk: &SimDisk, segment_size: u64) -> Log {
         let directory = Directory { storage: disk.storage() };
         let options = LogOptions { segment_size, ack_size_max: 4096 };
         let log = Log::create(directory, &options, Vec::new()).expect("works");
@@ -413,7 +413,7 @@ mod tests {
     }
 
     /// A payload that is encoded while it is written, in slices of these sizes.
-    struct Slices(Vec<usize>);
+    pub(in crate::log) struct Slices(pub(in crate::log) Vec<usize>);
 
     impl Payload for Slices {
         fn kind(&self) -> Kind {
@@ -436,7 +436,7 @@ mod tests {
     }
 
     /// Writes a group of records of these sizes.
-    fn append(log: &Log, sizes: &[usize]) -> Appended {
+    pub(in crate::log) fn append(log: &Log, sizes: &[usize]) -> Appended {
         let mut records: Vec<_> = sizes.iter().map(|size| encoded(*size)).collect();
         let outgoing = records.iter_mut().map(|record| (Outgoing::<Slices>::Ready(record), 0));
         log.append(outgoing, 0, &|| {}).expect("works")
@@ -464,6 +464,26 @@ mod tests {
         let group = append(&log, &sizes);
         let found = payloads(&disk, &log, &group);
         assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), sizes);
+    }
+
+    /// A call into the kernel costs more than copying a small record.
+    #[test]
+    fn small_records_of_a_group_share_their_calls() {
+        let disk = SimDisk::new(1);
+        let log = log(&disk, 16 << 20);
+        let half = PIECE / 2 - HEADER_SIZE;
+        let cases: [(&[usize], u64); 5] = [
+            (&[10], 1),
+            (&[10, 20, 30], 1),
+            (&[half, half], 1),
+            (&[half, half, 10], 2),
+            (&[half, half - 8, half, half, 10], 2),
+        ];
+        for (sizes, calls) in cases {
+            let before = disk.calls();
+            append(&log, sizes);
+            assert_eq!(disk.calls() - before, calls, "{sizes:?}");
+        }
     }
 
     /// Beside records that are encoded already, and however its slices lie in the pieces.
