@@ -13,7 +13,8 @@ use super::record::{HEADER_SIZE, Kind, PendingRecord, Place, Seed, record_size, 
 use super::segment::PAGE;
 use crate::storage::{File, StorageError};
 
-/// Bytes written with one call, at most: more would not stay in the processor's cache on the way.
+/// Bytes written with one call, and as much more as the last small slice or record has beyond: much more would
+/// not stay in the processor's cache on the way.
 const PIECE_MAX: usize = 256 << 10;
 /// In small segments, such as tests have, pieces are this part of one.
 const PIECE_SHARE: u64 = 16;
@@ -99,6 +100,7 @@ impl Pieces<'_> {
         let mut stream = Stream { pieces: self, first, piece, at: offset, hasher, result: Ok(()) };
         payload.encode(&mut stream);
         stream.flush();
+        stream.result?;
         let size = (stream.at - offset) as usize - HEADER_SIZE;
         assert_eq!(size, payload.size(), "a payload is as long as it says");
         let padding = record_size(size) - HEADER_SIZE - size;
