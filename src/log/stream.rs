@@ -105,7 +105,6 @@ impl Pieces<'_> {
         assert_eq!(size, payload.size(), "a payload is as long as it says");
         let padding = record_size(size) - HEADER_SIZE - size;
         stream.piece.resize(padding, 0);
-        stream.result?;
         self.write(stream.piece, stream.at)?;
         let stated_size = u32::try_from(size).expect("it was looked at before it was handed in");
         let sum = (stated_size, stream.hasher.finalize());
