@@ -438,7 +438,7 @@ mod tests {
             (invalid(true), valid(1, true), end, Some(true)),
         ];
         for (slot, other, end, expected) in cases {
-            for index in 0..2 {
+            for (index, name) in SLOTS.into_iter().enumerate() {
                 let mut slots = [slot.clone(), other.clone()];
                 slots.swap(0, index);
                 let lost: Vec<_> = lost_slots(&slots, end)
@@ -446,7 +446,7 @@ mod tests {
                     .map(|lost| (lost.damage.file, lost.is_torn))
                     .collect();
                 let expected: Vec<_> =
-                    expected.map(|torn| (SLOTS[index].into(), torn)).into_iter().collect();
+                    expected.map(|torn| (name.to_string(), torn)).into_iter().collect();
                 assert_eq!(lost, expected, "{slots:?}, {end:?}");
             }
         }
