@@ -13,8 +13,8 @@ use super::record::{HEADER_SIZE, Kind, PendingRecord, Place, Seed, record_size, 
 use super::segment::PAGE;
 use crate::storage::{File, StorageError};
 
-/// Bytes written with one call, and as much more as the last small slice or record has beyond: much more would
-/// not stay in the processor's cache on the way.
+/// Bytes written with one call, and as much more as the last small slice or record has beyond: much more
+/// would not stay in the processor's cache on the way.
 const PIECE_MAX: usize = 256 << 10;
 /// In small segments, such as tests have, pieces are this part of one.
 const PIECE_SHARE: u64 = 16;

@@ -471,7 +471,7 @@ pub(super) mod tests {
     fn small_records_of_a_group_share_their_calls() {
         let disk = SimDisk::new(1);
         let log = log(&disk, 16 << 20);
-        let half = PIECE / 2 - HEADER_SIZE;
+        let half = log.piece_size() / 2 - HEADER_SIZE;
         let cases: [(&[usize], u64); 5] = [
             (&[10], 1),
             (&[10, 20, 30], 1),

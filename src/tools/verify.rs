@@ -32,8 +32,8 @@ pub struct Verification {
     /// Whether the channel was closed in good order.
     pub clean: bool,
     /// There is no damage but of one checkpoint slot: every event is intact, and the next opening writes the
-    /// slot anew. (It does so with both. But then what they witnessed is gone, and nobody can tell whether the
-    /// log ended where it ends now.)
+    /// slot anew. (It does so with both. But then what they witnessed is gone, and nobody can tell whether
+    /// the log ended where it ends now.)
     pub is_mended_by_opening: bool,
     /// Damage and notes, in the order of the log; findings about the slots come first.
     pub findings: Vec<Finding>,

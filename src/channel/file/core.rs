@@ -527,7 +527,7 @@ mod tests {
         let later = [("read", "2"), ("else", "2")];
         let of_put = PutBatch::new(Vec::new(), cursors(&later));
         let commits = [
-            Entry::put(Vec::new(), of_put, true, &refusal),
+            Entry::put((&Buffers::default(), usize::MAX), of_put, true, &refusal),
             Entry::ack(acks(&later), true, &refusal),
         ];
         for commit in commits {
