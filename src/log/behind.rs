@@ -27,7 +27,7 @@ struct Progress {
     /// a commit; `None` before the first segment.
     file: Option<Arc<dyn File>>,
     segment: u64,
-    /// After the last whole record.
+    /// After the last whole group.
     end: Lsn,
     /// The system was given everything below, but for the first piece of a record in which this lies.
     given: Lsn,
@@ -65,18 +65,16 @@ impl Progress {
         Progress { file, segment: writer.header.number, end, given: end, synced: end }
     }
 
-    /// Bytes that the system was given and nobody has synced.
-    fn unsynced(&self, watermark: Lsn) -> u64 {
-        self.given.0.saturating_sub(self.synced.max(watermark).0)
+    fn is_far_ahead(&self, watermark: Lsn, segment_size: u64) -> bool {
+        let share = if self.given > self.end { SHARE_OF_RECORD } else { SHARE_OF_COMMITS };
+        self.given.0.saturating_sub(self.synced.max(watermark).0) >= segment_size / share
     }
 }
 
 impl Log {
-    /// Whether [`Log::sync_behind`] is of use now: to commits without a sync, or to a record that is being
-    /// written.
-    pub(crate) fn is_far_ahead(&self, within_record: bool) -> bool {
-        let share = if within_record { SHARE_OF_RECORD } else { SHARE_OF_COMMITS };
-        lock(&self.behind.0).unsynced(self.watermark()) >= self.segment_size / share
+    /// Whether so much is written and not synced that [`Log::sync_behind`] acts.
+    pub(crate) fn is_far_ahead(&self) -> bool {
+        lock(&self.behind.0).is_far_ahead(self.watermark(), self.segment_size)
     }
 
     /// Syncs what was written, once that is much, beside the commits.
@@ -86,8 +84,8 @@ impl Log {
     /// written: it counts when its own group is synced, and no earlier.
     pub(crate) fn sync_behind(&self) -> Result<(), StorageError> {
         let progress = lock(&self.behind.0);
-        let is_much = progress.unsynced(self.watermark()) >= self.segment_size / SHARE_OF_RECORD;
-        let Some(file) = progress.file.as_ref().filter(|_| is_much).map(Arc::clone) else {
+        let is_far_ahead = progress.is_far_ahead(self.watermark(), self.segment_size);
+        let Some(file) = progress.file.as_ref().filter(|_| is_far_ahead).map(Arc::clone) else {
             return Ok(());
         };
         let Progress { segment, end, given, .. } = *progress;

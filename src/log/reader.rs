@@ -27,8 +27,9 @@ struct OpenSegment {
     end: Option<Lsn>,
     /// The sequences it holds, for error texts.
     sequences: Range<u64>,
-    /// Where damage was met, and the sequence of the next intact record: it is searched for once.
-    damage_end: Option<(u64, u64)>,
+    /// Where damage was met and up to where the next intact record was searched for, and its sequence: who
+    /// tries again does not search again.
+    damage: Option<(Range<u64>, Option<u64>)>,
     scanner: Scanner,
 }
 
@@ -100,11 +101,12 @@ impl LogReader {
                 // As the offline tools name them. Damage is certain by now; where the search for its end
                 // fails, all of the segment may be concerned.
                 let mut sequences = open.sequences.clone();
-                let known = open.damage_end.filter(|(at, _)| *at == offset).map(|(_, next)| next);
-                let next =
-                    known.or_else(|| open.scanner.next_sequence(offset, limit).ok().flatten());
-                if let Some(next) = next {
-                    open.damage_end = Some((offset, next));
+                let searched = offset..limit;
+                if open.damage.as_ref().is_none_or(|(known, _)| *known != searched) {
+                    let next = open.scanner.next_sequence(offset, limit);
+                    open.damage = next.ok().map(|next| (searched, next));
+                }
+                if let Some((_, Some(next))) = open.damage {
                     sequences.end = next.clamp(sequences.start, sequences.end);
                 }
                 Err(Damage { file, offset, flaw, sequences: Some(sequences) }.into())
@@ -129,7 +131,7 @@ impl LogReader {
                 base: located.base,
                 end: located.end,
                 sequences: located.sequences,
-                damage_end: None,
+                damage: None,
                 scanner,
             });
         }

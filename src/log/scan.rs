@@ -88,8 +88,8 @@ pub(crate) struct Scanner {
     block_size: usize,
     /// How much the next block is to hold.
     block_next: usize,
-    /// Bytes of the last record, if it was larger than a block: the next one may be so too, and is then read
-    /// with its header.
+    /// Bytes of the last record, if it was larger than a block: the next one may be so too, perhaps behind an
+    /// ack. Then it is read with its header, and a little more.
     large: usize,
     /// Earlier blocks.
     kept: VecDeque<Arc<Vec<u8>>>,
@@ -132,6 +132,10 @@ impl Scanner {
 
     /// The record at `offset`, wholly before `limit`, an offset beyond which nothing is to be believed.
     pub(crate) fn record_at(&mut self, offset: u64, limit: u64) -> Result<Found, ScanError> {
+        if self.large > 0 && offset < limit {
+            let ahead = (limit - offset).min((self.large + BLOCK_MIN) as u64) as usize;
+            self.fill(offset, ahead, limit).map_err(ScanError::Io)?;
+        }
         let header = self.header_at(offset, limit)?;
         let size = header.record_size();
         if size > limit - offset {
@@ -281,8 +285,7 @@ impl Scanner {
         if held.contains(&offset) && held.end - offset >= size as u64 {
             return Ok(());
         }
-        let wanted = self.block_next.max(self.large).max(size);
-        let wanted = (limit - offset).min(wanted as u64) as usize;
+        let wanted = (limit - offset).min(self.block_next.max(size) as u64) as usize;
         self.block_next = (2 * self.block_next).min(BLOCK_MAX);
         self.block_size = 0;
         self.free_block(wanted);

@@ -16,15 +16,18 @@ use crate::storage::{File, StorageError};
 /// Bytes written with one call, and as much more as the last small slice or record has beyond: much more
 /// would not stay in the processor's cache on the way.
 const PIECE_MAX: usize = 256 << 10;
-/// In small segments, such as tests have, pieces are this part of one.
+/// In small segments, such as tests have, pieces are this part of one,
 const PIECE_SHARE: u64 = 16;
+/// and no smaller than this.
+const PIECE_MIN: usize = 8 << 10;
 
 /// Slices of this part of a piece and longer are written from where they are.
 const UNCOPIED_SHARE: usize = 4;
 
 /// Bytes of a piece, in a log with segments of this size.
 pub(super) fn piece_size(segment_size: u64) -> usize {
-    usize::try_from(segment_size / PIECE_SHARE).map_or(PIECE_MAX, |size| size.min(PIECE_MAX))
+    let size = usize::try_from(segment_size / PIECE_SHARE).unwrap_or(PIECE_MAX);
+    size.clamp(PIECE_MIN, PIECE_MAX)
 }
 
 /// A payload that is encoded while it is written.

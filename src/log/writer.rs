@@ -183,7 +183,7 @@ impl Log {
             behind: &self.behind,
             size: self.piece_size(),
             between: &|| {
-                if self.is_far_ahead(true) {
+                if self.is_far_ahead() {
                     is_ahead();
                 }
             },

@@ -151,9 +151,9 @@ impl Evidence {
             if checkpoint.channel_id != self.channel_id {
                 continue;
             }
-            let queue = match checkpoint.tail {
-                0 => Some(Queue::default()),
-                _ => Queue::decode(&checkpoint.state.upper),
+            let queue = match checkpoint.is_unborn() {
+                true => Some(Queue::default()),
+                false => Queue::decode(&checkpoint.state.upper),
             };
             let newer = |best: &Witness| best.checkpoint.generation < checkpoint.generation;
             if let Some(queue) = queue.filter(|_| best.as_ref().is_none_or(newer)) {

@@ -47,7 +47,8 @@ impl Replayed {
             // Every state is lost: any ack may be.
             None => replayed.pending = Some(Lsn(0)),
         }
-        let mut has_tail = start.is_none_or(|(tail, _)| tail == 0);
+        let witness = evidence.witness.as_ref();
+        let mut has_tail = witness.is_none_or(|witness| witness.checkpoint.is_unborn());
         let mut is_closed = false;
         let mut end = start.map_or(Lsn(0), |(_, lsn)| lsn);
         for segment in &evidence.segments {

@@ -57,6 +57,9 @@ impl File {
             self.rest.extend_from_slice(bytes);
             return Ok(Vec::new());
         }
+        must(offset == self.end.max(first), || {
+            format!("a record at {offset}, over others that end at {}", self.end)
+        })?;
         let end = offset + bytes.len() as u64;
         must(self.rest.is_empty() || self.rest_at == end, || {
             format!("a first piece up to {end}, and the others from {}", self.rest_at)

@@ -66,10 +66,9 @@ const CATCHES: &[Catch] = &[
     shuttle("ShortWriteIgnored"),
     chain("NoSegmentNameSync"),
     faults("NameBeforeSize"),
-    test(
+    unit(
         "UnsettledRename",
-        "audit",
-        "i1_i7_i12_every_acknowledgement_and_removal_is_backed_by_syncs",
+        "log::pool::tests::i5_a_waiting_file_is_not_renamed_before_the_name_it_has_is_durable",
     ),
     chain("OneSlotNamesSegment"),
     exhaustive("ChecksumWithoutSegment"),

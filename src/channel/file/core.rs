@@ -397,7 +397,7 @@ impl Groups for Core {
             true => self.log.end_group(lane),
             false => self.log.append(records.into_iter(), lane, &is_ahead)?,
         };
-        if !sync && self.log.is_far_ahead(false) {
+        if !sync && self.log.is_far_ahead() {
             self.alarm.raise();
         }
         Ok(Group { entries, appended, sync })

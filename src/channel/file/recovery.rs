@@ -29,8 +29,8 @@ pub struct Recovery {
     pub replayed_bytes: u64,
     /// Checkpoint slots that were missing or damaged. The opening has written them anew. Where it is one, no
     /// event is concerned; where it is both, what they witnessed is gone, and whether the log ended where it
-    /// ends now cannot be told. A loss of power while a channel is closed, or opened after that, is the one
-    /// crash that leaves such a slot.
+    /// ends now cannot be told. The one crash that leaves such a slot is a loss of power during a close, or
+    /// during the opening after one.
     pub mended_slots: Vec<Corruption>,
 }
 

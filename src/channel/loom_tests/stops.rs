@@ -184,7 +184,7 @@ fn i7_a_failed_checkpoint_reaches_commits_and_those_who_wait_for_room() {
 #[test]
 fn i7_a_segment_that_cannot_be_begun_stops_all_who_need_it() {
     let image = image(options, |channel| put(channel, "old", LARGE).expect("nothing fails"));
-    let finished = explore("engine.stop_roll", Some(4), 1_600, move |seen| {
+    let finished = explore("engine.stop_roll", Some(4), 1_200, move |seen| {
         let bench = Bench::new(&image, options());
         let fault = FaultPlan::new(Fault::Error(ErrorKind::Other)).on(&[CallKind::Rename]);
         bench.disk.set_plan(fault);

@@ -1,4 +1,4 @@
-//! The sync beside the commits, and the watermark that it may raise: on a segment whose share is 256 KiB.
+//! The sync beside the commits, and the watermark that it may raise.
 
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
@@ -11,15 +11,17 @@ use super::*;
 use crate::storage::sim::SimDisk;
 
 const PIECE: usize = 256 << 10;
-/// Of which a piece is the share.
+/// Of which a piece is the share within a record.
 const SEGMENT: u64 = SHARE_OF_RECORD * PIECE as u64;
+/// Of which it is the share of whole groups.
+const SMALL_SEGMENT: u64 = SHARE_OF_COMMITS * PIECE as u64;
 
 /// Bytes of a record beside its payload.
 const HEAD: usize = 40;
 
 /// Syncs that one more round of the helper thread makes.
 fn syncs_of_a_round(log: &Log) -> u64 {
-    let (before, would_act) = (log.syncs(), log.is_far_ahead(true));
+    let (before, would_act) = (log.syncs(), log.is_far_ahead());
     log.sync_behind().expect("works");
     let syncs = log.syncs() - before;
     assert_eq!(would_act, syncs > 0, "who wakes the helper thread knows when it acts");
@@ -30,7 +32,7 @@ fn syncs_of_a_round(log: &Log) -> u64 {
 #[test]
 fn what_is_given_is_synced_once_it_is_a_share_and_once_only() {
     let disk = SimDisk::new(1);
-    let log = log(&disk, SEGMENT);
+    let log = log(&disk, SMALL_SEGMENT);
     let begin = log.watermark();
     assert_eq!(syncs_of_a_round(&log), 0, "nothing was written");
     append(&log, &[PIECE - 96 - HEAD]);
@@ -71,7 +73,7 @@ fn i1_a_large_record_is_synced_while_it_is_written_and_counts_when_it_is_whole()
     // Before the second and the third slice, and before what is left. Then less than a share is not synced.
     assert_eq!((calls.get(), pending.take()), (3, vec![0; 3]));
     assert_eq!((syncs_of_a_round(&log), log.watermark()), (0, before.end));
-    append(&log, &[PIECE]);
+    append(&log, &[8 * PIECE]);
     assert_eq!((syncs_of_a_round(&log), log.watermark()), (1, log.end()));
     assert!(log.watermark() > group.end && disk.pending_effects() == 0);
 }
@@ -95,7 +97,7 @@ fn the_helper_thread_is_not_called_before_it_would_act() {
 #[test]
 fn i1_what_is_synced_beside_is_the_segment_being_written() {
     let disk = SimDisk::new(1);
-    let log = log(&disk, SEGMENT);
+    let log = log(&disk, SMALL_SEGMENT);
     append(&log, &[2 * PIECE]);
     let (upper, lsn, is_done) = (Vec::new(), log.end(), |_: Range<u64>| false);
     let view = View { upper, lsn, next_sequence: 0, is_done: &is_done };
