@@ -66,10 +66,7 @@ const CATCHES: &[Catch] = &[
     shuttle("ShortWriteIgnored"),
     chain("NoSegmentNameSync"),
     faults("NameBeforeSize"),
-    unit(
-        "UnsettledRename",
-        "log::pool::tests::i5_a_waiting_file_is_not_renamed_before_the_name_it_has_is_durable",
-    ),
+    test("UnsettledRename", "costs", "a_roll_costs_the_same_each_time"),
     chain("OneSlotNamesSegment"),
     exhaustive("ChecksumWithoutSegment"),
     unit("ChecksumWithoutOffset", "log::record::tests::i5_a_record_is_valid_in_one_place_only"),
