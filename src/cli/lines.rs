@@ -182,7 +182,7 @@ impl<R: Read> Lines<R> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::VecDeque;
 
     use super::*;
@@ -279,7 +279,7 @@ mod tests {
     }
 
     /// Gives each of these in turn; an empty one stands for "nothing yet".
-    struct Parts(VecDeque<&'static [u8]>);
+    pub(in crate::cli) struct Parts(pub(in crate::cli) VecDeque<&'static [u8]>);
 
     impl Read for Parts {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

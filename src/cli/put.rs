@@ -269,7 +269,7 @@ impl<W: Write> Put<'_, W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::input::NOTHING_YET;
+    use crate::cli::lines::tests::Parts;
     use flumen::MemoryChannel;
 
     fn channel(options: ChannelOptions) -> MemoryChannel {
@@ -334,28 +334,12 @@ mod tests {
         assert_eq!(bodies(&channel), ["a", "", "b", "c", "d"]);
     }
 
-    /// Gives each of these in turn, and between them a while of silence.
-    struct Slow(std::collections::VecDeque<&'static [u8]>);
-
-    impl Read for Slow {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            match self.0.pop_front() {
-                Some([]) => Err(NOTHING_YET.into()),
-                Some(part) => {
-                    buffer[..part.len()].copy_from_slice(part);
-                    Ok(part.len())
-                }
-                None => Ok(0),
-            }
-        }
-    }
-
     #[test]
     fn lines_that_wait_for_others_are_committed_when_it_is_time() {
         let parts: [&[u8]; 6] = [b"a\nb\nc", b"", b"", b"d\n", b"", b"e\n"];
         for (timeout, expected) in [(Duration::ZERO, "2\n3\n4\n"), (DAY, "4\n")] {
             let channel = channel(ChannelOptions::new());
-            let (outcome, acks, _) = put_within(&channel, 100, timeout, Slow(parts.into()));
+            let (outcome, acks, _) = put_within(&channel, 100, timeout, Parts(parts.into()));
             outcome.expect("room");
             assert_eq!(acks, expected);
             assert_eq!(bodies(&channel), ["a", "b", "cd", "e"]);

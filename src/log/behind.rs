@@ -96,9 +96,7 @@ impl Log {
         }
         self.raise_watermark(end);
         let mut progress = lock(&self.behind.0);
-        if progress.segment == segment {
-            progress.synced = progress.synced.max(given);
-        }
+        progress.synced = progress.synced.max(given);
         Ok(())
     }
 }

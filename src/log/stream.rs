@@ -87,6 +87,17 @@ impl Pieces<'_> {
         Ok(())
     }
 
+    /// Writes what was gathered of records that end at `end`, and empties it.
+    pub(super) fn write_gathered(
+        &self,
+        gathered: &mut Vec<u8>,
+        end: u64,
+    ) -> Result<(), StorageError> {
+        self.write(gathered, end - gathered.len() as u64)?;
+        gathered.clear();
+        Ok(())
+    }
+
     /// Writes a record of this payload at `offset`, and says how long it is.
     pub(super) fn stream(
         &self,

@@ -196,11 +196,9 @@ impl Log {
             let lsn = writer.header.base.plus(end - PAGE);
             let place = Place { lsn, watermark, sequence: writer.next_sequence };
             places.push((place.lsn, place.sequence));
-            let gathered_at = end - writer.gathered.len() as u64;
             end += match record {
                 Outgoing::Streamed(payload) => {
-                    pieces.write(&writer.gathered, gathered_at)?;
-                    writer.gathered.clear();
+                    pieces.write_gathered(&mut writer.gathered, end)?;
                     pieces.stream(payload, &writer.seed, (end, place), &mut writer.buffers)?
                 }
                 Outgoing::Ready(record) => {
@@ -214,12 +212,11 @@ impl Log {
                 }
             };
             if writer.gathered.len() >= pieces.size {
-                pieces.write(&writer.gathered, end - writer.gathered.len() as u64)?;
-                writer.gathered.clear();
+                pieces.write_gathered(&mut writer.gathered, end)?;
             }
             writer.next_sequence += events;
         }
-        pieces.write(&writer.gathered, end - writer.gathered.len() as u64)?;
+        pieces.write_gathered(&mut writer.gathered, end)?;
         writer.offset = end;
         if planted!(WatermarkEarly) {
             self.raise_watermark(writer.end());
