@@ -213,6 +213,31 @@ fn read_live(directory: &Path, bytes: u64) -> io::Result<(f64, u64)> {
     Ok((begin.elapsed().as_secs_f64(), read))
 }
 
+/// Copies all segments, and syncs the copies when all are written: the limit of a salvage.
+pub(crate) fn copy(directory: &Path, to: &Path) -> Result<Outcome, BenchError> {
+    std::fs::create_dir(to)?;
+    let mut block = vec![0; BLOCK];
+    let begin = Instant::now();
+    let (mut copies, mut bytes) = (Vec::new(), 0);
+    for (number, segment) in segments(directory)?.iter().enumerate() {
+        let (from, copy) = (File::open(segment)?, File::create_new(to.join(number.to_string()))?);
+        let mut offset = 0;
+        loop {
+            let length = from.read_at(&mut block, offset)?;
+            if length == 0 {
+                break;
+            }
+            copy.write_all_at(&block[..length], offset)?;
+            offset += length as u64;
+        }
+        bytes += offset;
+        copies.push(copy);
+    }
+    copies.iter().try_for_each(File::sync_all)?;
+    let outcome = Outcome::new(Vec::new(), BLOCK as u64);
+    Ok(outcome.value("seconds", begin.elapsed().as_secs_f64()).value("bytes", bytes as f64))
+}
+
 /// Reads all segments in sequence.
 pub(crate) fn read(directory: &Path) -> Result<Outcome, BenchError> {
     let (seconds, bytes) = read_live(directory, u64::MAX)?;

@@ -51,6 +51,10 @@ pub(crate) enum Work {
         name: String,
         to: String,
     },
+    Copy {
+        name: String,
+        to: String,
+    },
     /// A life of the channel that is killed, or, with `last`, the one that empties it.
     Live {
         name: String,
@@ -116,6 +120,7 @@ pub(crate) fn run(work: &Work, directory: &Path, form: Form) -> Result<Outcome, 
         Work::Replay { name } => stock::replay(&at(name), form)?,
         Work::Verify { name } => stock::verify(&at(name))?,
         Work::Salvage { name, to } => stock::salvage(&at(name), form, &at(to))?,
+        Work::Copy { name, to } => stock::copy(&at(name), &at(to))?,
         Work::Live { name, life, last } => kills::live(&at(name), form, *life, *last)?,
     };
     outcome.memory = Memory::of_this_process();

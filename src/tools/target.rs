@@ -46,6 +46,8 @@ impl<'a> Target<'a> {
             .capacity_events(u64::MAX)
             .capacity_bytes(u64::MAX)
             .transaction_bytes(TRANSACTION_BYTES_MAX)
+            // Nobody takes from it, and what is held is read into no second time.
+            .memory_tail(0)
             .durability(Durability::Os);
         let channel = FileChannel::open_on(storage, options).map_err(SalvageError::Create)?;
         Ok(Target {
