@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::error::{Damage, LogError};
 use super::lsn::Lsn;
 use super::record::{Flaw, Seed};
-use super::scan::{Found, Origin, ScanError, Scanner};
+use super::scan::{Blocks, Found, Origin, ScanError, Scanner};
 use super::segment::{HeaderFlaw, PAGE, SegmentHeader, segment_name};
 use super::writer::Log;
 use crate::storage::{Access, File, read_full_at};
@@ -66,7 +66,6 @@ impl LogReader {
                     return Ok(None);
                 }
                 // The last record of a complete segment was read before; the next segment follows.
-                self.open = None;
                 continue;
             }
             return self.read(position, end).map(Some);
@@ -125,7 +124,9 @@ impl LogReader {
             open.end = located.end;
             open.sequences = located.sequences;
         } else {
-            let scanner = self.scanner(&located)?;
+            let former = self.open.take();
+            let blocks = former.map_or_else(Blocks::default, |former| former.scanner.into_blocks());
+            let scanner = self.scanner(&located)?.with_blocks(blocks);
             self.open = Some(OpenSegment {
                 number: located.number,
                 base: located.base,

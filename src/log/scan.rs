@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::lsn::Lsn;
@@ -17,6 +18,10 @@ const BLOCK_MIN: usize = 16 << 10;
 
 /// Bytes read at once at most; a longer record is read whole.
 const BLOCK_MAX: usize = 256 << 10;
+
+/// So much is asked for ahead of who reads in blocks of the largest size: enough for the device never to wait
+/// while a block is checked and handed out.
+const AHEAD: u64 = 4 << 20;
 
 /// Blocks kept that events handed out may still use, to be read into again: new memory costs time.
 const BLOCKS_KEPT: usize = 4;
@@ -34,6 +39,14 @@ pub(crate) enum Origin {
 }
 
 impl Origin {
+    fn read_ahead(&self, range: Range<u64>) {
+        match self {
+            Origin::File(file) => file.read_ahead(range),
+            // A map fetches what is touched, and the system reads ahead of that by itself.
+            Origin::Map(_) => {}
+        }
+    }
+
     fn read(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         match self {
             Origin::File(file) => read_full_at(&**file, buffer, offset),
@@ -83,17 +96,30 @@ pub(crate) struct Scanner {
     origin: Origin,
     seed: Seed,
     base: Lsn,
-    block: Arc<Vec<u8>>,
+    blocks: Blocks,
     block_at: u64,
     block_size: usize,
-    /// How much the next block is to hold.
-    block_next: usize,
+    /// What lies before this was asked for ahead.
+    ahead: u64,
     /// Bytes of the last record, if it was larger than a block: the next one may be so too, perhaps behind an
     /// ack. Then it is read with its header, and a little more.
     large: usize,
+    any_lsn: bool,
+}
+
+/// What a scanner reads into. It goes from segment to segment with who reads them in turn.
+pub(crate) struct Blocks {
+    block: Arc<Vec<u8>>,
+    /// How much the next block is to hold.
+    next: usize,
     /// Earlier blocks.
     kept: VecDeque<Arc<Vec<u8>>>,
-    any_lsn: bool,
+}
+
+impl Default for Blocks {
+    fn default() -> Blocks {
+        Blocks { block: Arc::default(), next: BLOCK_MIN, kept: VecDeque::new() }
+    }
 }
 
 impl Scanner {
@@ -103,14 +129,24 @@ impl Scanner {
             origin,
             seed,
             base,
-            block: Arc::default(),
+            blocks: Blocks::default(),
             block_at: 0,
             block_size: 0,
-            block_next: BLOCK_MIN,
+            ahead: 0,
             large: 0,
-            kept: VecDeque::new(),
             any_lsn: false,
         }
+    }
+
+    /// The same with what another one read into.
+    pub(crate) fn with_blocks(mut self, blocks: Blocks) -> Scanner {
+        self.blocks = blocks;
+        self
+    }
+
+    /// What it read into, for the next.
+    pub(crate) fn into_blocks(self) -> Blocks {
+        self.blocks
     }
 
     /// The same for a segment whose base is not known: [`Scanner::next_header`] takes a header's word for its
@@ -152,9 +188,10 @@ impl Scanner {
                 format!("the end of the file {} bytes early", start + size - self.block_size);
             return Err(ScanError::Invalid(Flaw::new("the whole record", found)));
         }
-        check_payload(&header, &self.block[start..start + size]).map_err(ScanError::Invalid)?;
+        check_payload(&header, &self.blocks.block[start..start + size])
+            .map_err(ScanError::Invalid)?;
         let payload_at = start + HEADER_SIZE;
-        let whole = Bytes::from(Arc::clone(&self.block));
+        let whole = Bytes::from(Arc::clone(&self.blocks.block));
         let payload = whole.slice(payload_at..payload_at + header.payload_size as usize);
         Ok(Found { offset, header, payload })
     }
@@ -168,7 +205,7 @@ impl Scanner {
         }
         self.fill(offset, HEADER_SIZE, limit).map_err(ScanError::Io)?;
         let start = (offset - self.block_at) as usize;
-        let bytes = &self.block[start.min(self.block_size)..self.block_size];
+        let bytes = &self.blocks.block[start.min(self.block_size)..self.block_size];
         decode_header(&self.seed, bytes, offset, self.lsn_at(offset)).map_err(ScanError::Invalid)
     }
 
@@ -183,7 +220,7 @@ impl Scanner {
         while limit.saturating_sub(offset) >= HEADER_SIZE as u64 {
             self.fill(offset, HEADER_SIZE, limit)?;
             let start = (offset - self.block_at) as usize;
-            let block = &self.block[start.min(self.block_size)..self.block_size];
+            let block = &self.blocks.block[start.min(self.block_size)..self.block_size];
             if block.len() < HEADER_SIZE {
                 return Ok(None);
             }
@@ -255,7 +292,7 @@ impl Scanner {
             // Not one byte: the rest of a block would do for that, and a header it cuts be missed.
             self.fill(offset, HEADER_SIZE, limit)?;
             let start = (offset - self.block_at) as usize;
-            let block = &self.block[start.min(self.block_size)..self.block_size];
+            let block = &self.blocks.block[start.min(self.block_size)..self.block_size];
             if block.is_empty() {
                 break;
             }
@@ -285,37 +322,53 @@ impl Scanner {
         if held.contains(&offset) && held.end - offset >= size as u64 {
             return Ok(());
         }
-        let wanted = (limit - offset).min(self.block_next.max(size) as u64) as usize;
-        self.block_next = (2 * self.block_next).min(BLOCK_MAX);
+        let next = self.blocks.next;
+        let wanted = (limit - offset).min(next.max(size) as u64) as usize;
+        if wanted >= BLOCK_MAX {
+            self.ask_ahead(offset, wanted, limit);
+        }
+        self.blocks.next = (2 * next).min(BLOCK_MAX);
         self.block_size = 0;
-        self.free_block(wanted);
-        let block = Arc::get_mut(&mut self.block).expect("a block is unshared when new or checked");
+        let block = self.blocks.free(wanted);
         let count = self.origin.read(&mut block[..wanted], offset)?;
         self.block_at = offset;
         self.block_size = count;
         Ok(())
     }
 
-    /// Sees to it that the block is of `wanted` bytes and nobody else's: events handed out earlier may still
-    /// use what they were read into.
-    fn free_block(&mut self, wanted: usize) {
+    /// Asks for these bytes and what follows, before they are read, unless enough was asked for before.
+    fn ask_ahead(&mut self, offset: u64, size: usize, limit: u64) {
+        let end = offset + size as u64;
+        if self.ahead < limit.min(end + AHEAD / 2) {
+            let range = self.ahead.max(offset)..limit.min(end + AHEAD);
+            self.ahead = range.end;
+            self.origin.read_ahead(range);
+        }
+    }
+}
+
+impl Blocks {
+    /// A block of at least `wanted` bytes, and not of many more, that is nobody else's: events handed out
+    /// earlier may still use what they were read into.
+    fn free(&mut self, wanted: usize) -> &mut [u8] {
+        let sizes = wanted..=2 * wanted.max(BLOCK_MAX);
         let is_free = |block: &mut Arc<Vec<u8>>| {
-            Arc::get_mut(block).is_some_and(|block| block.len() >= wanted)
+            Arc::get_mut(block).is_some_and(|block| sizes.contains(&block.len()))
         };
-        if is_free(&mut self.block) {
-            return;
+        if !is_free(&mut self.block) {
+            let free = self.kept.iter_mut().position(is_free);
+            let free = free.and_then(|index| self.kept.remove(index));
+            let free = free.unwrap_or_else(|| Arc::new(vec![0; wanted]));
+            let used = std::mem::replace(&mut self.block, free);
+            // Of the usual size only: a long record must not hold its memory.
+            if used.len() == BLOCK_MAX {
+                self.kept.push_back(used);
+            }
+            if self.kept.len() > BLOCKS_KEPT {
+                self.kept.pop_front();
+            }
         }
-        let free = self.kept.iter_mut().position(is_free);
-        let free = free.and_then(|index| self.kept.remove(index));
-        let free = free.unwrap_or_else(|| Arc::new(vec![0; wanted]));
-        let used = std::mem::replace(&mut self.block, free);
-        // Of the usual size only: a long record must not hold its memory.
-        if used.len() == BLOCK_MAX {
-            self.kept.push_back(used);
-        }
-        if self.kept.len() > BLOCKS_KEPT {
-            self.kept.pop_front();
-        }
+        Arc::get_mut(&mut self.block).expect("a block is unshared when new or checked")
     }
 }
 
@@ -460,7 +513,7 @@ mod tests {
                     let (turn, payload) = held.pop_front().expect("just seen");
                     assert!(payload.iter().all(|byte| *byte == turn), "{turn}");
                 }
-                assert!(scanner.kept.len() <= BLOCKS_KEPT);
+                assert!(scanner.blocks.kept.len() <= BLOCKS_KEPT);
             }
             assert!(held.iter().all(|(turn, payload)| **payload == [*turn; 20_000]));
         }

@@ -9,10 +9,13 @@
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind, Read};
+use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
+
+use memmap2::{Advice, MmapOptions};
 
 use super::{Access, File, Lock, Map, Storage, StorageError};
 
@@ -271,6 +274,14 @@ impl File for OsFile {
         self.file.sync_all()
     }
 
+    fn read_ahead(&self, range: Range<u64>) {
+        // Only to have something to give the advice about, without calling the C library: of a raw map no
+        // byte is ever looked at. Where this fails, nothing is missing but time.
+        let size = range.end.saturating_sub(range.start).try_into().unwrap_or(0);
+        let map = MmapOptions::new().offset(range.start).len(size).map_raw_read_only(&self.file);
+        let _ = map.and_then(|map| map.advise(Advice::WillNeed));
+    }
+
     #[allow(unsafe_code, reason = "mapping a file is unsafe by nature; see below")]
     fn map(&self, size: u64) -> io::Result<Box<dyn Map>> {
         if size == 0 {
@@ -287,7 +298,7 @@ impl File for OsFile {
         // was just seen to lie within the file. What remains is an outsider who ignores the lock and may
         // write to the directory: every program that maps a file accepts that. `Channel` therefore reads
         // through maps only when asked to, and verifies a copy of the bytes, never the map.
-        let map = unsafe { memmap2::MmapOptions::new().len(size).map(&self.file) }?;
+        let map = unsafe { MmapOptions::new().len(size).map(&self.file) }?;
         Ok(Box::new(map))
     }
 }
