@@ -13,21 +13,32 @@ use super::record::{HEADER_SIZE, Kind, PendingRecord, Place, Seed, record_size, 
 use super::segment::PAGE;
 use crate::storage::{File, StorageError};
 
+/// Records above this are written in pieces. Below, what it spares does not make up for the pages that are
+/// written twice, where one piece ends in the middle of them and they are on their way to the device.
+const WHOLE_MAX: usize = 1 << 20;
+/// In small segments, such as tests have, it is this part of one,
+const WHOLE_SHARE: u64 = 16;
+/// and no less than this.
+const WHOLE_MIN: usize = 8 << 10;
+
 /// Bytes written with one call, and as much more as the last small slice or record has beyond: much more
 /// would not stay in the processor's cache on the way.
 const PIECE_MAX: usize = 256 << 10;
-/// In small segments, such as tests have, pieces are this part of one,
-const PIECE_SHARE: u64 = 16;
-/// and no smaller than this.
-const PIECE_MIN: usize = 8 << 10;
 
-/// Slices of this part of a piece and longer are written from where they are.
+/// Slices of this part of a piece and longer are written from where they are,
 const UNCOPIED_SHARE: usize = 4;
+/// and so are records of a group of this size and larger: a call of their own costs less than a copy.
+pub(super) const UNCOPIED: usize = PIECE_MAX / UNCOPIED_SHARE;
 
-/// Bytes of a piece, in a log with segments of this size.
+/// Bytes of the largest record that is written as a whole, in a log with segments of this size.
+pub(super) fn whole_size(segment_size: u64) -> usize {
+    let size = usize::try_from(segment_size / WHOLE_SHARE).unwrap_or(WHOLE_MAX);
+    size.clamp(WHOLE_MIN, WHOLE_MAX)
+}
+
+/// Bytes of a piece.
 pub(super) fn piece_size(segment_size: u64) -> usize {
-    let size = usize::try_from(segment_size / PIECE_SHARE).unwrap_or(PIECE_MAX);
-    size.clamp(PIECE_MIN, PIECE_MAX)
+    whole_size(segment_size).min(PIECE_MAX)
 }
 
 /// A payload that is encoded while it is written.
@@ -49,6 +60,7 @@ pub(crate) trait Out {
 }
 
 impl Out for Vec<u8> {
+    #[inline]
     fn put(&mut self, bytes: &[u8]) {
         self.extend_from_slice(bytes);
     }
@@ -58,7 +70,7 @@ impl Out for Vec<u8> {
 pub(crate) enum Outgoing<'a, P> {
     /// Encoded.
     Ready(&'a mut PendingRecord),
-    /// Larger than a piece ([`Log::piece_size`](super::Log::piece_size)).
+    /// Larger than what is written whole ([`Log::whole_size`](super::Log::whole_size)).
     Streamed(&'a P),
 }
 
@@ -174,6 +186,7 @@ impl Stream<'_> {
 }
 
 impl Out for Stream<'_> {
+    #[inline]
     fn put(&mut self, bytes: &[u8]) {
         let size = self.pieces.size;
         if bytes.len() >= size / UNCOPIED_SHARE {

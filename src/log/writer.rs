@@ -13,7 +13,7 @@ use super::pool::Pool;
 use super::record::{Place, Seed};
 use super::segment::{PAGE, SegmentHeader, segment_name};
 use super::slots::Slots;
-use super::stream::{Buffers, Outgoing, Payload, Pieces, piece_size};
+use super::stream::{Buffers, Outgoing, Payload, Pieces, UNCOPIED, piece_size, whole_size};
 use crate::storage::{File, StorageError};
 use crate::sync::{AtomicBool, AtomicU64, Mutex, lock};
 
@@ -109,9 +109,9 @@ impl Log {
         PAGE + size <= lock(&self.writer).header.capacity
     }
 
-    /// Records that are larger are written in pieces of so many bytes.
-    pub(crate) fn piece_size(&self) -> usize {
-        piece_size(self.segment_size)
+    /// Records that are larger are written in pieces.
+    pub(crate) fn whole_size(&self) -> usize {
+        whole_size(self.segment_size)
     }
 
     /// Whether a reader has the segment being written open.
@@ -181,7 +181,7 @@ impl Log {
             name: &segment_name(writer.header.number),
             base: writer.header.base,
             behind: &self.behind,
-            size: self.piece_size(),
+            size: piece_size(self.segment_size),
             between: &|| {
                 if self.is_far_ahead() {
                     is_ahead();
@@ -203,7 +203,8 @@ impl Log {
                 }
                 Outgoing::Ready(record) => {
                     let bytes = record.place(&writer.seed, end, place);
-                    if alone {
+                    if alone || bytes.len() >= UNCOPIED {
+                        pieces.write_gathered(&mut writer.gathered, end)?;
                         pieces.write(bytes, end)?;
                     } else {
                         writer.gathered.extend_from_slice(bytes);
@@ -457,7 +458,7 @@ pub(super) mod tests {
     fn i2_each_record_of_a_group_is_where_its_header_says() {
         let disk = SimDisk::new(1);
         let log = log(&disk, 16 << 20);
-        let sizes = [10, 2 << 20, 20, 30, 1 << 20, log.piece_size() - 100, 50, 5];
+        let sizes = [10, 2 << 20, 20, 30, 1 << 20, piece_size(log.segment_size) - 100, 50, 5];
         let group = append(&log, &sizes);
         let found = payloads(&disk, &log, &group);
         assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), sizes);
@@ -468,13 +469,17 @@ pub(super) mod tests {
     fn small_records_of_a_group_share_their_calls() {
         let disk = SimDisk::new(1);
         let log = log(&disk, 16 << 20);
-        let half = log.piece_size() / 2 - HEADER_SIZE;
-        let cases: [(&[usize], u64); 5] = [
+        // Eight fill a write.
+        let part = piece_size(log.segment_size) / 8 - HEADER_SIZE;
+        let uncopied = UNCOPIED - HEADER_SIZE;
+        let cases: [(&[usize], u64); 7] = [
             (&[10], 1),
             (&[10, 20, 30], 1),
-            (&[half, half], 1),
-            (&[half, half, 10], 2),
-            (&[half, half - 8, half, half, 10], 2),
+            (&[part; 8], 1),
+            (&[part, part, part, part, part, part, part, part, 10], 2),
+            (&[10, uncopied - 8, 10], 1),
+            (&[10, 20, uncopied, 10], 3),
+            (&[uncopied, uncopied], 2),
         ];
         for (sizes, calls) in cases {
             let before = disk.calls();
@@ -488,7 +493,7 @@ pub(super) mod tests {
     fn i2_a_record_in_pieces_is_the_one_that_a_single_write_makes() {
         let disk = SimDisk::new(1);
         let log = log(&disk, 2 << 20);
-        let (piece, uncopied) = (log.piece_size(), log.piece_size() / 4);
+        let (piece, uncopied) = (piece_size(log.segment_size), piece_size(log.segment_size) / 4);
         let shapes: [&[usize]; 6] = [
             &[3, piece, 5],
             &[piece - HEADER_SIZE, 10],
@@ -526,7 +531,7 @@ pub(super) mod tests {
             let plan = FaultPlan::new(Fault::Error(std::io::ErrorKind::Other));
             disk.set_plan(plan.on(&[CallKind::Write]).after(failing));
             let before = disk.calls();
-            let slices = Slices(vec![log.piece_size() / 5; 12]);
+            let slices = Slices(vec![piece_size(log.segment_size) / 5; 12]);
             let record = [(Outgoing::Streamed(&slices), 0)].into_iter();
             if log.append(record, 0, &|| {}).is_ok() {
                 break;

@@ -36,11 +36,9 @@ impl Payload for PutBatch {
         put_u32(out, self.events.len());
         encode_cursors(out, &self.cursors);
         for event in &self.events {
-            put_u32(out, event.headers_size());
-            put_u32(out, event.body.len());
+            put_pair(out, event.headers_size(), event.body.len());
             for (key, value) in &event.headers {
-                put_u32(out, key.len());
-                put_u32(out, value.len());
+                put_pair(out, key.len(), value.len());
                 out.put(key.as_bytes());
                 out.put(value.as_bytes());
             }
@@ -79,6 +77,12 @@ fn encode_cursors(out: &mut impl Out, cursors: &Cursors) {
         out.put(name.as_bytes());
         out.put(value.as_deref().unwrap_or_default());
     }
+}
+
+/// Two numbers in one go.
+fn put_pair(out: &mut impl Out, first: usize, second: usize) {
+    let pair = first as u32 as u64 | (second as u32 as u64) << 32;
+    out.put(&pair.to_le_bytes());
 }
 
 fn put_u32(out: &mut impl Out, number: usize) {

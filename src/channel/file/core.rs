@@ -125,17 +125,17 @@ impl Acks {
 }
 
 impl Entry {
-    /// A record of up to `piece_size` bytes is encoded now, by the thread that commits, a larger one while it
+    /// A record of up to `whole_size` bytes is encoded now, by the thread that commits, a larger one while it
     /// is written.
     pub(crate) fn put(
-        (buffers, piece_size): (&Buffers, usize),
+        (buffers, whole_size): (&Buffers, usize),
         batch: PutBatch,
         sync: bool,
         refusal: &Arc<Refusal>,
     ) -> Entry {
         let size = record_size(Payload::size(&batch));
         let record = match u32::try_from(size).expect("limits keep a record far below 4 GiB") {
-            _ if size <= piece_size => Record::Encoded(encode_put(buffers.take(), &batch)),
+            _ if size <= whole_size => Record::Encoded(encode_put(buffers.take(), &batch)),
             size => Record::Streamed(u64::from(size)),
         };
         Entry { record, effect: Effect::Put(batch), sync, refusal: Some(Arc::clone(refusal)) }

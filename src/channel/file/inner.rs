@@ -307,7 +307,7 @@ impl Inner {
     fn try_put(&self, batch: PutBatch) -> Result<Option<Effect>, CommitError> {
         let sync = self.options.durability == Durability::Sync;
         let refusal = Arc::new(NoRoom::default());
-        let memory = (&self.core().buffers, self.core().log.piece_size());
+        let memory = (&self.core().buffers, self.core().log.whole_size());
         let result = self.commit.commit(Entry::put(memory, batch, sync, &refusal));
         if let Err(rejected) = result {
             self.note(&rejected.error);
