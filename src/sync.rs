@@ -12,9 +12,6 @@ mod imp {
     pub(crate) fn sleep(_: std::time::Duration) {
         loom::thread::yield_now();
     }
-
-    /// Models explore that anyway.
-    pub(crate) fn yield_now() {}
 }
 
 #[cfg(all(test, shuttle))]
@@ -26,9 +23,6 @@ mod imp {
     pub(crate) fn sleep(_: std::time::Duration) {
         shuttle::thread::yield_now();
     }
-
-    /// Models explore that anyway.
-    pub(crate) fn yield_now() {}
 }
 
 // Aliases and not re-exports: a re-export is the forbidden type itself, and the lint would fire at every use.
@@ -55,11 +49,6 @@ mod imp {
             .0
     }
 
-    /// Lets others go on who wait for a processor.
-    pub(crate) fn yield_now() {
-        std::thread::yield_now();
-    }
-
     /// For waits on another process, which nothing in this one can end.
     #[allow(clippy::disallowed_methods, reason = "the one door to it, too")]
     pub(crate) fn sleep(time: std::time::Duration) {
@@ -71,7 +60,7 @@ use std::sync::PoisonError;
 
 #[cfg(not(all(test, any(loom, shuttle))))]
 pub(crate) use imp::wait_timeout_while;
-pub(crate) use imp::{AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard, sleep, yield_now};
+pub(crate) use imp::{AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard, sleep};
 
 /// Locks `mutex`. A thread that panicked while it held the lock does not take the others down with
 /// it: every structure behind these locks is whole between any two statements that could panic, or,

@@ -70,7 +70,7 @@ struct Scope {
 }
 
 const FULL: Detail = Detail { subsets: 12, torn_step: 1, random: 64, hostile: 8 };
-const SOME: Detail = Detail { subsets: 12, torn_step: 2, random: 8, hostile: 38 };
+const SOME: Detail = Detail { subsets: 12, torn_step: 2, random: 8, hostile: 20 };
 
 impl Scope {
     /// Those of continuous integration are what its floors ask for, and little more.

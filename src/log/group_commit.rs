@@ -10,7 +10,7 @@
 
 use std::collections::VecDeque;
 
-use crate::sync::{Condvar, Mutex, MutexGuard, lock, wait, yield_now};
+use crate::sync::{Condvar, Mutex, MutexGuard, lock, wait};
 
 /// Syncs that may be under way at once. Each goes through an open file description of its own, because
 /// the kernel reports a failed write-back once per description.
@@ -185,7 +185,6 @@ impl<G: Groups> GroupCommit<G> {
         mut state: MutexGuard<'a, State<G>>,
         ticket: u64,
     ) -> Result<(), G::Error> {
-        let mut is_patient = true;
         loop {
             if state.done > ticket {
                 return Ok(());
@@ -196,14 +195,7 @@ impl<G: Groups> GroupCommit<G> {
                 return Err(error.clone());
             }
             state = if ticket >= state.written && state.may_lead() {
-                if std::mem::take(&mut is_patient) && state.waiting.iter().any(|count| *count > 0) {
-                    // Those who were woken with this one come in first: one sync does for all.
-                    drop(state);
-                    yield_now();
-                    lock(&self.state)
-                } else {
-                    self.lead(state)
-                }
+                self.lead(state)
             } else {
                 let seat = state.seat_of(ticket);
                 self.wait_in(seat, state)
