@@ -396,10 +396,14 @@ fn a_backlog_is_asked_for_ahead() {
     let (commits, bytes) = (1000, 1000 * record_size(100));
     (0..commits).for_each(|_| put(&channel, 100));
     let segments = channel.stats().segments;
-    (0..commits).for_each(|_| take(&channel, 100));
+    let found = cost(&counts, || (0..commits).for_each(|_| take(&channel, 100)));
     let (asks, asked) = (counts.asks.load(Relaxed), counts.asked.load(Relaxed));
-    assert!(asked <= bytes + bytes / 50 && asked >= bytes - bytes / 50, "{asked} of {bytes}");
-    assert!(asks <= bytes / (1 << 20) + 2 * segments, "{asks} for {bytes} bytes");
+    // Not for less than 2 MiB, which may be left at the end of each segment.
+    assert!(asked <= bytes + bytes / 100, "{asked} of {bytes}");
+    assert!(asked + segments * (2 << 20) >= bytes, "{asked} of {bytes} in {segments} segments");
+    assert!(asks * (2 << 20) <= asked, "{asks} for {asked} bytes");
+    // Four records fit into a block. In the first segment blocks grow, in the others they are as large as that.
+    assert!(found.reads <= commits / 4 + 2 * segments + 4, "{} reads", found.reads);
 }
 
 /// Allocations per commit do not depend on the number of its events, but for the vectors that grow.

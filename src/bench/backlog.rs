@@ -161,7 +161,7 @@ fn checks(bench: &mut Bench<'_>, bytes: u64) -> Result<(), BenchError> {
     Ok(())
 }
 
-/// S10: `salvage`, beside a copy of the files.
+/// S10: `salvage`, beside a plain copy of the files, which is not its limit: it syncs at its end only.
 fn salvages(bench: &mut Bench<'_>, bytes: u64) -> Result<(), BenchError> {
     let size = size(bytes);
     let (mut copies, mut salvages, mut outcomes) = (Vec::new(), Vec::new(), Vec::new());

@@ -213,7 +213,7 @@ fn read_live(directory: &Path, bytes: u64) -> io::Result<(f64, u64)> {
     Ok((begin.elapsed().as_secs_f64(), read))
 }
 
-/// Copies all segments, and syncs the copies when all are written: the limit of a salvage.
+/// Copies all segments, and syncs the copies when all are written.
 pub(crate) fn copy(directory: &Path, to: &Path) -> Result<Outcome, BenchError> {
     std::fs::create_dir(to)?;
     let mut block = vec![0; BLOCK];

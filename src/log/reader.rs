@@ -18,6 +18,8 @@ pub(crate) struct LogReader {
     /// Read complete segments through a map.
     map: bool,
     open: Option<OpenSegment>,
+    /// What the segment before was read into.
+    blocks: Blocks,
 }
 
 struct OpenSegment {
@@ -43,12 +45,12 @@ struct Located {
 
 impl LogReader {
     pub(crate) fn new(log: Arc<Log>, map: bool) -> LogReader {
-        LogReader { log, map, open: None }
+        LogReader { log, map, open: None, blocks: Blocks::default() }
     }
 
     /// The first record at or after `position` that begins below `visible`, up to which everything has been
     /// written; `None` when there is none. Segments that are gone, because nothing in them is wanted any
-    /// more, are passed over. An error leaves the reader where it is.
+    /// more, are passed over. After an error it can be asked again.
     pub(crate) fn next(&mut self, position: Lsn, visible: Lsn) -> Result<Option<Found>, LogError> {
         let mut position = position;
         loop {
@@ -124,9 +126,7 @@ impl LogReader {
             open.end = located.end;
             open.sequences = located.sequences;
         } else {
-            let former = self.open.take();
-            let blocks = former.map_or_else(Blocks::default, |former| former.scanner.into_blocks());
-            let scanner = self.scanner(&located)?.with_blocks(blocks);
+            let scanner = self.scanner(&located)?.with_blocks(std::mem::take(&mut self.blocks));
             self.open = Some(OpenSegment {
                 number: located.number,
                 base: located.base,
@@ -141,7 +141,7 @@ impl LogReader {
 
     /// Finds the segment in the table and, in the same breath, pins it: from then on its file is not
     /// recycled.
-    fn locate(&self, position: Lsn) -> Option<Located> {
+    fn locate(&mut self, position: Lsn) -> Option<Located> {
         let mut segments = lock(&self.log.segments);
         let index = segments.sealed.partition_point(|sealed| sealed.end() <= position);
         let located = match segments.sealed.get(index) {
@@ -158,6 +158,10 @@ impl LogReader {
                 sequences: segments.sealed.last().map_or(0, |last| last.end_sequence())..u64::MAX,
             },
         };
+        if let Some(former) = self.open.take_if(|open| open.number != located.number) {
+            // Its map, if it has one, goes before its file may be recycled.
+            self.blocks = former.scanner.into_blocks();
+        }
         segments.pinned = Some(located.number);
         Some(located)
     }

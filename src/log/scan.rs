@@ -336,13 +336,14 @@ impl Scanner {
         Ok(())
     }
 
-    /// Asks for these bytes and what follows, before they are read, unless enough was asked for before.
+    /// Asks for these bytes and what follows, before they are read, unless most of it was asked for before.
+    /// Not for little: who is close behind what is written finds it in memory.
     fn ask_ahead(&mut self, offset: u64, size: usize, limit: u64) {
-        let end = offset + size as u64;
-        if self.ahead < limit.min(end + AHEAD / 2) {
-            let range = self.ahead.max(offset)..limit.min(end + AHEAD);
-            self.ahead = range.end;
-            self.origin.read_ahead(range);
+        let begin = self.ahead.max(offset);
+        let end = limit.min(offset + size as u64 + AHEAD);
+        if end.saturating_sub(begin) >= AHEAD / 2 {
+            self.ahead = end;
+            self.origin.read_ahead(begin..end);
         }
     }
 }
