@@ -402,6 +402,7 @@ fn a_backlog_is_asked_for_ahead() {
     assert!(asked <= bytes + bytes / 100, "{asked} of {bytes}");
     assert!(asked + segments * (2 << 20) >= bytes, "{asked} of {bytes} in {segments} segments");
     assert!(asks * (2 << 20) <= asked, "{asks} for {asked} bytes");
+    assert!(asks * (5 << 20) >= asked, "only {asks} for {asked} bytes: they may be gone again");
     // Four records fit into a block. In the first segment blocks grow, in the others they are as large as that.
     assert!(found.reads <= commits / 4 + 2 * segments + 4, "{} reads", found.reads);
 }

@@ -492,6 +492,28 @@ mod tests {
         }
     }
 
+    /// I9: a block is used again when nobody holds it, and of those that somebody holds few are kept.
+    #[test]
+    fn i9_blocks_are_used_again_and_few_are_kept() {
+        let mut blocks = Blocks::default();
+        let address = |blocks: &mut Blocks, wanted| blocks.free(wanted).as_ptr().addr();
+        for (size, wanted) in [(BLOCK_MAX, BLOCK_MAX), (3 * BLOCK_MAX / 2, BLOCK_MAX)] {
+            let first = address(&mut blocks, size);
+            assert_eq!(address(&mut blocks, wanted), first);
+        }
+        blocks.free(3 * BLOCK_MAX);
+        assert_eq!(blocks.free(BLOCK_MAX).len(), BLOCK_MAX, "not the memory of a long record");
+        let mut held = Vec::new();
+        for _ in 0..BLOCKS_KEPT + 3 {
+            held.push(Arc::clone(&blocks.block));
+            blocks.free(BLOCK_MAX);
+        }
+        assert_eq!(blocks.kept.len(), BLOCKS_KEPT);
+        let former: Vec<usize> = held.drain(..).map(|block| block.as_ptr().addr()).collect();
+        let _in_use = Arc::clone(&blocks.block);
+        assert!(former.contains(&address(&mut blocks, BLOCK_MAX)));
+    }
+
     /// What is handed out stays as it is, however much is read behind it.
     #[test]
     fn i4_a_block_is_not_read_into_while_its_events_are_in_use() {
