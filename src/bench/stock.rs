@@ -193,46 +193,49 @@ fn forget(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads so many bytes of the oldest segments; gives the seconds, and the bytes that were there.
-fn read_live(directory: &Path, bytes: u64) -> io::Result<(f64, u64)> {
+/// Reads so many bytes of the oldest segments, in blocks, each with its offset in its segment; gives how many
+/// there were.
+fn read_blocks(
+    directory: &Path,
+    bytes: u64,
+    mut act: impl FnMut(&[u8], u64) -> io::Result<()>,
+) -> io::Result<u64> {
     let mut block = vec![0; BLOCK];
-    let begin = Instant::now();
     let mut read = 0;
     for segment in segments(directory)? {
         let file = File::open(segment)?;
         let mut offset = 0;
         while read < bytes {
-            let length = file.read_at(&mut block, offset)? as u64;
+            let length = file.read_at(&mut block, offset)?;
             if length == 0 {
                 break;
             }
-            offset += length;
-            read += length;
+            act(&block[..length], offset)?;
+            offset += length as u64;
+            read += length as u64;
         }
     }
+    Ok(read)
+}
+
+/// Reads so many bytes of the oldest segments; gives the seconds, and the bytes that were there.
+fn read_live(directory: &Path, bytes: u64) -> io::Result<(f64, u64)> {
+    let begin = Instant::now();
+    let read = read_blocks(directory, bytes, |_, _| Ok(()))?;
     Ok((begin.elapsed().as_secs_f64(), read))
 }
 
 /// Copies all segments, and syncs the copies when all are written.
 pub(crate) fn copy(directory: &Path, to: &Path) -> Result<Outcome, BenchError> {
     std::fs::create_dir(to)?;
-    let mut block = vec![0; BLOCK];
     let begin = Instant::now();
-    let (mut copies, mut bytes) = (Vec::new(), 0);
-    for (number, segment) in segments(directory)?.iter().enumerate() {
-        let (from, copy) = (File::open(segment)?, File::create_new(to.join(number.to_string()))?);
-        let mut offset = 0;
-        loop {
-            let length = from.read_at(&mut block, offset)?;
-            if length == 0 {
-                break;
-            }
-            copy.write_all_at(&block[..length], offset)?;
-            offset += length as u64;
+    let mut copies: Vec<File> = Vec::new();
+    let bytes = read_blocks(directory, u64::MAX, |block, offset| {
+        if offset == 0 {
+            copies.push(File::create_new(to.join(copies.len().to_string()))?);
         }
-        bytes += offset;
-        copies.push(copy);
-    }
+        copies.last().expect("begun with its first block").write_all_at(block, offset)
+    })?;
     copies.iter().try_for_each(File::sync_all)?;
     let outcome = Outcome::new(Vec::new(), BLOCK as u64);
     Ok(outcome.value("seconds", begin.elapsed().as_secs_f64()).value("bytes", bytes as f64))
