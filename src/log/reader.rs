@@ -120,27 +120,28 @@ impl LogReader {
         let Some(located) = self.locate(position) else {
             return Ok(None);
         };
-        let stays = self.open.as_ref().is_some_and(|open| open.number == located.number);
-        if stays {
-            let open = self.open.as_mut().expect("just seen");
-            open.end = located.end;
-            open.sequences = located.sequences;
-        } else {
-            let scanner = self.scanner(&located)?.with_blocks(std::mem::take(&mut self.blocks));
-            self.open = Some(OpenSegment {
-                number: located.number,
-                base: located.base,
-                end: located.end,
-                sequences: located.sequences,
-                damage: None,
-                scanner,
-            });
+        match &mut self.open {
+            Some(open) => {
+                open.end = located.end;
+                open.sequences = located.sequences;
+            }
+            None => {
+                let scanner = self.scanner(&located)?.with_blocks(std::mem::take(&mut self.blocks));
+                self.open = Some(OpenSegment {
+                    number: located.number,
+                    base: located.base,
+                    end: located.end,
+                    sequences: located.sequences,
+                    damage: None,
+                    scanner,
+                });
+            }
         }
         Ok(self.open.as_ref())
     }
 
     /// Finds the segment in the table and, in the same breath, pins it: from then on its file is not
-    /// recycled.
+    /// recycled. Lets go of any other.
     fn locate(&mut self, position: Lsn) -> Option<Located> {
         let mut segments = lock(&self.log.segments);
         let index = segments.sealed.partition_point(|sealed| sealed.end() <= position);
