@@ -20,6 +20,8 @@ use support::{BODY, directory, options, put, resident, take};
 const SMALL: usize = 64;
 /// Events in a transaction.
 const BATCH: usize = 10_000;
+/// Events of a take, which also fit with the large bodies that fill segments.
+const TAKEN: usize = 1000;
 const TIME: Duration = Duration::from_secs(2);
 
 fn main() {
@@ -39,12 +41,10 @@ fn main() {
     let powers = |last: u32| (0..=last).map(|power| 10_u64.pow(power)).filter(|n| *n <= limit);
     println!("producers   events/s   syncs/s   resident (KiB)");
     powers(3).for_each(|n| row("producers", n, false));
-    let opening = "opening (us)   first event (us)   resident (KiB)";
+    let opening = "opening (us)   first event (us)   resident (KiB)   drain: ns for each";
     println!("\nsegments   a roll (us)   checkpoint (us)   resident (KiB)   {opening}");
     powers(4).for_each(|n| row("segments", n, true));
-    println!(
-        "\nevents   ns for each   checkpoint (us)   resident (KiB)   {opening}   drain: ns for each"
-    );
+    println!("\nevents   ns for each   checkpoint (us)   resident (KiB)   {opening}");
     powers(8).skip(3).for_each(|n| row("events", n, true));
     println!("\nranges   ack of 1 (us)   checkpoint (us)   resident (KiB)   {opening}");
     powers(6).for_each(|n| row("ranges", n, true));
@@ -177,8 +177,11 @@ fn reopened(path: &Path) {
     let first = begin.elapsed().as_micros();
     let resident = resident() - before;
     let (mut count, begin) = (0, Instant::now());
-    while take(&channel, BATCH) > 0 {
-        count += BATCH;
+    loop {
+        match take(&channel, TAKEN) {
+            0 => break,
+            taken => count += taken,
+        }
     }
     let drained = begin.elapsed().as_nanos() / (count.max(1) as u128);
     print!("{opening:12} {first:18} {resident:16} {drained:20}");
