@@ -189,9 +189,10 @@ impl ChannelOptions {
         self
     }
 
-    /// Whether a helper thread takes checkpoints, syncs at intervals and writes idle watermarks. Default:
-    /// true. Without it, call [`FileChannel::maintain`](crate::FileChannel::maintain): for tests and for
-    /// embedders that own all threads.
+    /// Whether a helper thread takes checkpoints, syncs at intervals and writes idle watermarks, and another
+    /// reads ahead while a backlog is drained. Default: true. Without them, call
+    /// [`FileChannel::maintain`](crate::FileChannel::maintain): for tests and for embedders that own all
+    /// threads.
     #[must_use]
     pub fn background(mut self, background: bool) -> Self {
         self.background = background;

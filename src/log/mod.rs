@@ -16,6 +16,7 @@ mod lsn;
 mod moving;
 mod open;
 mod pool;
+mod read_ahead;
 mod reader;
 mod record;
 mod scan;

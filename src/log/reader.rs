@@ -17,6 +17,8 @@ pub(crate) struct LogReader {
     log: Arc<Log>,
     /// Read complete segments through a map.
     map: bool,
+    /// Read ahead in a thread of its own.
+    ahead: bool,
     open: Option<OpenSegment>,
     /// What the segment before was read into.
     blocks: Blocks,
@@ -44,8 +46,8 @@ struct Located {
 }
 
 impl LogReader {
-    pub(crate) fn new(log: Arc<Log>, map: bool) -> LogReader {
-        LogReader { log, map, open: None, blocks: Blocks::default() }
+    pub(crate) fn new(log: Arc<Log>, map: bool, ahead: bool) -> LogReader {
+        LogReader { log, map, ahead, open: None, blocks: Blocks::new(ahead) }
     }
 
     /// The first record at or after `position` that begins below `visible`, up to which everything has been
@@ -126,7 +128,9 @@ impl LogReader {
                 open.sequences = located.sequences;
             }
             None => {
-                let scanner = self.scanner(&located)?.with_blocks(std::mem::take(&mut self.blocks));
+                let scanner = self
+                    .scanner(&located)?
+                    .with_blocks(std::mem::replace(&mut self.blocks, Blocks::new(self.ahead)));
                 self.open = Some(OpenSegment {
                     number: located.number,
                     base: located.base,

@@ -259,6 +259,12 @@ pub(crate) fn decode_header(
     Ok(found)
 }
 
+/// The size of a record as its header claims it, unproven; `None` when `bytes` hold no header. Never 0.
+pub(crate) fn claimed_size(bytes: &[u8]) -> Option<u64> {
+    let header = bytes.first_chunk::<HEADER_SIZE>()?;
+    Some(record_size(u32_at(header, 12) as usize) as u64)
+}
+
 /// Checks the rest of a record, `bytes` being the whole of it, and returns its payload.
 pub(crate) fn check_payload<'a>(header: &RecordHeader, bytes: &'a [u8]) -> Result<&'a [u8], Flaw> {
     let end = HEADER_SIZE + header.payload_size as usize;

@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::ops::Range;
 use std::sync::Arc;
 
 use super::lsn::Lsn;
+use super::read_ahead::{ReadAhead, Request};
 use super::record::{
-    ALIGNMENT, Flaw, HEADER_SIZE, Kind, RecordHeader, Seed, check_payload, decode_header, u64_at,
+    ALIGNMENT, Flaw, HEADER_SIZE, Kind, RecordHeader, Seed, check_payload, claimed_size,
+    decode_header, u64_at,
 };
 use super::segment::PAGE;
 use crate::bytes::Bytes;
@@ -19,9 +20,9 @@ const BLOCK_MIN: usize = 16 << 10;
 /// Bytes read at once at most; a longer record is read whole.
 const BLOCK_MAX: usize = 256 << 10;
 
-/// So much is asked for ahead of who reads in blocks of the largest size: enough for the device never to wait
-/// while a block is checked and handed out.
-const AHEAD: u64 = 4 << 20;
+/// The largest block that is read ahead, and that is kept: a longer record must not hold its memory. As large
+/// as the largest record that is written whole, and then some.
+const AHEAD_MAX: usize = (1 << 20) + (64 << 10);
 
 /// Blocks kept that events handed out may still use, to be read into again: new memory costs time.
 const BLOCKS_KEPT: usize = 4;
@@ -39,14 +40,6 @@ pub(crate) enum Origin {
 }
 
 impl Origin {
-    fn read_ahead(&self, range: Range<u64>) {
-        match self {
-            Origin::File(file) => file.read_ahead(range),
-            // A map fetches what is touched, and the system reads ahead of that by itself.
-            Origin::Map(_) => {}
-        }
-    }
-
     fn read(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         match self {
             Origin::File(file) => read_full_at(&**file, buffer, offset),
@@ -99,8 +92,6 @@ pub(crate) struct Scanner {
     blocks: Blocks,
     block_at: u64,
     block_size: usize,
-    /// What lies before this was asked for ahead.
-    ahead: u64,
     /// Bytes of the last record, if it was larger than a block: the next one may be so too, perhaps behind an
     /// ack. Then it is read with its header, and a little more.
     large: usize,
@@ -114,12 +105,9 @@ pub(crate) struct Blocks {
     next: usize,
     /// Earlier blocks.
     kept: VecDeque<Arc<Vec<u8>>>,
-}
-
-impl Default for Blocks {
-    fn default() -> Blocks {
-        Blocks { block: Arc::default(), next: BLOCK_MIN, kept: VecDeque::new() }
-    }
+    /// Whether blocks may be read ahead, in a thread of its own.
+    may_read_ahead: bool,
+    ahead: Option<ReadAhead>,
 }
 
 impl Scanner {
@@ -129,10 +117,9 @@ impl Scanner {
             origin,
             seed,
             base,
-            blocks: Blocks::default(),
+            blocks: Blocks::new(false),
             block_at: 0,
             block_size: 0,
-            ahead: 0,
             large: 0,
             any_lsn: false,
         }
@@ -145,7 +132,9 @@ impl Scanner {
     }
 
     /// What it read into, for the next.
-    pub(crate) fn into_blocks(self) -> Blocks {
+    pub(crate) fn into_blocks(mut self) -> Blocks {
+        // What was asked for is of this segment's file.
+        self.blocks.take_ahead();
         self.blocks
     }
 
@@ -324,53 +313,126 @@ impl Scanner {
         }
         let next = self.blocks.next;
         let wanted = (limit - offset).min(next.max(size) as u64) as usize;
-        if wanted >= BLOCK_MAX {
-            self.ask_ahead(offset, wanted, limit);
-        }
         self.blocks.next = (2 * next).min(BLOCK_MAX);
         self.block_size = 0;
-        let block = self.blocks.free(wanted);
-        let count = self.origin.read(&mut block[..wanted], offset)?;
+        self.block_size = match self.blocks.read_ahead(offset, size) {
+            Some(count) => count,
+            None => self.origin.read(&mut self.blocks.free(wanted)[..wanted], offset)?,
+        };
         self.block_at = offset;
-        self.block_size = count;
+        if wanted >= BLOCK_MAX {
+            self.ask_ahead(limit);
+        }
         Ok(())
     }
 
-    /// Asks for these bytes and what follows, before they are read, unless most of it was asked for before.
-    /// Not for little: who is close behind what is written finds it in memory.
-    fn ask_ahead(&mut self, offset: u64, size: usize, limit: u64) {
-        let begin = self.ahead.max(offset);
-        let end = limit.min(offset + size as u64 + AHEAD);
-        if end.saturating_sub(begin) >= AHEAD / 2 {
-            self.ahead = end;
-            self.origin.read_ahead(begin..end);
+    /// Asks for the next block: from the first record on that is not whole in this one, or behind one that is
+    /// larger than a block, as far as headers claim their sizes. They are not proven yet; a wrong one spoils
+    /// the guess and nothing else.
+    fn ask_ahead(&mut self, limit: u64) {
+        let Origin::File(file) = &self.origin else { return };
+        let block = &self.blocks.block[..self.block_size];
+        let (mut end, mut wanted) = (0, BLOCK_MAX);
+        while wanted == BLOCK_MAX
+            && let Some(size) = block.get(end..).and_then(claimed_size)
+            && size <= (block.len() - end) as u64
+        {
+            end += size as usize;
+            if size > BLOCK_MAX as u64 {
+                wanted = size as usize + BLOCK_MIN;
+            }
+        }
+        let offset = self.block_at + end as u64;
+        let size = limit.saturating_sub(offset).min(wanted as u64) as usize;
+        if end > 0 && size > 0 {
+            self.blocks.ask_ahead(file, offset, size);
         }
     }
 }
 
 impl Blocks {
+    pub(crate) fn new(may_read_ahead: bool) -> Blocks {
+        Blocks {
+            block: Arc::default(),
+            next: BLOCK_MIN,
+            kept: VecDeque::new(),
+            may_read_ahead,
+            ahead: None,
+        }
+    }
+
     /// A block of at least `wanted` bytes, and not of many more, that is nobody else's: events handed out
     /// earlier may still use what they were read into.
     fn free(&mut self, wanted: usize) -> &mut [u8] {
-        let sizes = wanted..=2 * wanted.max(BLOCK_MAX);
-        let is_free = |block: &mut Arc<Vec<u8>>| {
-            Arc::get_mut(block).is_some_and(|block| sizes.contains(&block.len()))
-        };
-        if !is_free(&mut self.block) {
-            let free = self.kept.iter_mut().position(is_free);
-            let free = free.and_then(|index| self.kept.remove(index));
-            let free = free.unwrap_or_else(|| Arc::new(vec![0; wanted]));
-            let used = std::mem::replace(&mut self.block, free);
-            // Of the usual size only: a long record must not hold its memory.
-            if used.len() == BLOCK_MAX {
-                self.kept.push_back(used);
-            }
-            if self.kept.len() > BLOCKS_KEPT {
-                self.kept.pop_front();
-            }
+        if !is_free(&mut self.block, wanted) {
+            let free = self.spare(wanted);
+            self.turn_to(free);
         }
         Arc::get_mut(&mut self.block).expect("a block is unshared when new or checked")
     }
+
+    /// A free one, of the kept or new.
+    fn spare(&mut self, wanted: usize) -> Arc<Vec<u8>> {
+        let free = self.kept.iter_mut().position(|block| is_free(block, wanted));
+        let free = free.and_then(|index| self.kept.remove(index));
+        free.unwrap_or_else(|| Arc::new(vec![0; wanted]))
+    }
+
+    fn turn_to(&mut self, block: Arc<Vec<u8>>) {
+        let used = std::mem::replace(&mut self.block, block);
+        self.keep(used);
+    }
+
+    fn keep(&mut self, used: Arc<Vec<u8>>) {
+        if (BLOCK_MAX..=AHEAD_MAX).contains(&used.len()) {
+            self.kept.push_back(used);
+        }
+        if self.kept.len() > BLOCKS_KEPT {
+            self.kept.pop_front();
+        }
+    }
+
+    fn ask_ahead(&mut self, file: &Arc<dyn File>, offset: u64, size: usize) {
+        if !self.may_read_ahead || size > AHEAD_MAX {
+            return;
+        }
+        if self.ahead.is_none() {
+            self.ahead = ReadAhead::start().ok();
+        }
+        let block = self.spare(size.max(BLOCK_MAX));
+        match &self.ahead {
+            Some(ahead) => ahead.ask(Request { file: Arc::clone(file), offset, size, block }),
+            // No thread was to be had; it goes on without.
+            None => self.may_read_ahead = false,
+        }
+    }
+
+    /// Turns to what was read ahead from `offset` on, if that are `size` bytes at least, and says how many.
+    fn read_ahead(&mut self, offset: u64, size: usize) -> Option<usize> {
+        let (request, count) = self.ahead.as_ref()?.take()?;
+        match count.filter(|count| request.offset == offset && *count >= size) {
+            Some(count) => {
+                self.turn_to(request.block);
+                Some(count)
+            }
+            None => {
+                self.keep(request.block);
+                None
+            }
+        }
+    }
+
+    /// Sees to it that nothing is being read ahead.
+    fn take_ahead(&mut self) {
+        if let Some((request, _)) = self.ahead.as_ref().and_then(ReadAhead::take) {
+            self.keep(request.block);
+        }
+    }
+}
+
+fn is_free(block: &mut Arc<Vec<u8>>, wanted: usize) -> bool {
+    let sizes = wanted..=2 * wanted.max(BLOCK_MAX);
+    Arc::get_mut(block).is_some_and(|block| sizes.contains(&block.len()))
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]
@@ -422,12 +484,17 @@ mod tests {
         record.place(&Seed::new(&SEED, 1), at, place).to_vec()
     }
 
-    /// Both ways to read a file of these bytes.
-    fn scanners(bytes: &[u8]) -> [Scanner; 2] {
+    /// Each way to read a file of these bytes.
+    fn scanners(bytes: &[u8]) -> [Scanner; 3] {
         let file = SimDisk::new(1).storage().create("segment").expect("a new name");
         write_all_at(&*file, bytes, 0).expect("works");
-        let origins = [Origin::File(file), Origin::Map(Box::new(bytes.to_vec()))];
-        origins.map(|origin| Scanner::new(origin, Seed::new(&SEED, 1), Lsn(0)))
+        let map = Origin::Map(Box::new(bytes.to_vec()));
+        let origins = [Origin::File(Arc::clone(&file)), Origin::File(file), map];
+        let mut may_read_ahead = true;
+        origins.map(|origin| {
+            let scanner = Scanner::new(origin, Seed::new(&SEED, 1), Lsn(0));
+            scanner.with_blocks(Blocks::new(std::mem::take(&mut may_read_ahead)))
+        })
     }
 
     #[test]
@@ -495,14 +562,15 @@ mod tests {
     /// I9: a block is used again when nobody holds it, and of those that somebody holds few are kept.
     #[test]
     fn i9_blocks_are_used_again_and_few_are_kept() {
-        let mut blocks = Blocks::default();
+        let mut blocks = Blocks::new(false);
         let address = |blocks: &mut Blocks, wanted| blocks.free(wanted).as_ptr().addr();
         for (size, wanted) in [(BLOCK_MAX, BLOCK_MAX), (3 * BLOCK_MAX / 2, BLOCK_MAX)] {
             let first = address(&mut blocks, size);
             assert_eq!(address(&mut blocks, wanted), first);
         }
-        blocks.free(3 * BLOCK_MAX);
-        assert_eq!(blocks.free(BLOCK_MAX).len(), BLOCK_MAX, "not the memory of a long record");
+        let long = address(&mut blocks, AHEAD_MAX + 1);
+        assert!(blocks.free(BLOCK_MAX).len() <= 2 * BLOCK_MAX);
+        assert!(blocks.kept.iter().all(|block| block.as_ptr().addr() != long), "a long record's");
         let mut held = Vec::new();
         for _ in 0..BLOCKS_KEPT + 3 {
             held.push(Arc::clone(&blocks.block));
@@ -512,6 +580,84 @@ mod tests {
         let former: Vec<usize> = held.drain(..).map(|block| block.as_ptr().addr()).collect();
         let _in_use = Arc::clone(&blocks.block);
         assert!(former.contains(&address(&mut blocks, BLOCK_MAX)));
+    }
+
+    /// Whatever is read in whatever order, and whatever was guessed to come next.
+    #[test]
+    fn i2_who_turns_elsewhere_is_not_given_what_was_read_ahead() {
+        let mut bytes = vec![0; PAGE as usize];
+        let mut places = Vec::new();
+        for turn in 0..60_u8 {
+            let at = bytes.len() as u64;
+            let place = Place { lsn: Lsn(at - PAGE), watermark: Lsn(0), sequence: turn.into() };
+            let size = [30_000, 300_000, 70][usize::from(turn) / 7 % 3];
+            let mut record = PendingRecord::new(Kind::Put, 0, |out| out.extend(vec![turn; size]));
+            bytes.extend_from_slice(record.place(&Seed::new(&SEED, 1), at, place));
+            places.push(at);
+        }
+        let limit = bytes.len() as u64;
+        for step in [1, 2, 7, 23, 59] {
+            for mut scanner in scanners(&bytes) {
+                for turn in (0..120).map(|turn| turn * step % 60) {
+                    let found = scanner.record_at(places[turn], limit).expect("whole");
+                    assert_eq!(found.header.sequence, turn as u64);
+                    assert!(found.payload.iter().all(|byte| *byte == turn as u8), "{turn}");
+                }
+            }
+        }
+    }
+
+    /// The next segment is another file, and whoever reads on there may begin anywhere.
+    #[test]
+    fn i2_what_was_read_ahead_goes_with_its_segment() {
+        let mut places = Vec::new();
+        let segments = [1, 2].map(|sequence| {
+            let mut bytes = vec![0; PAGE as usize];
+            places.clear();
+            for _ in 0..40 {
+                places.push(bytes.len() as u64);
+                let next = record_of(Kind::Put, sequence, 50_000, bytes.len() as u64);
+                bytes.extend_from_slice(&next);
+            }
+            bytes
+        });
+        let limit = segments[0].len() as u64;
+        for place in &places {
+            let [mut former, ..] = scanners(&segments[0]);
+            for at in &places[..20] {
+                former.record_at(*at, limit).expect("whole");
+            }
+            former.blocks.ahead.as_ref().expect("begun").wait_for_read();
+            let [next, ..] = scanners(&segments[1]);
+            let found = next.with_blocks(former.into_blocks()).record_at(*place, limit);
+            assert_eq!(found.expect("whole").header.sequence, 2);
+        }
+    }
+
+    /// A file that is shorter than its records say, or longer than when it was asked for.
+    #[test]
+    fn i6_what_was_read_ahead_of_a_growing_file_is_read_again() {
+        let file = SimDisk::new(1).storage().create("segment").expect("a new name");
+        let size = record(20_000, PAGE).len() as u64;
+        let end = |count: u64| PAGE + count * size;
+        let write = |turn| {
+            write_all_at(&*file, &record(20_000, end(turn)), end(turn)).expect("works");
+        };
+        (0..40).for_each(write);
+        let scanner = Scanner::new(Origin::File(Arc::clone(&file)), Seed::new(&SEED, 1), Lsn(0));
+        let mut scanner = scanner.with_blocks(Blocks::new(true));
+        let mut read = |turn, limit| scanner.record_at(end(turn), limit).map(|_| ());
+        for turn in 0..30 {
+            read(turn, end(30)).expect("whole");
+        }
+        for turn in 30..100 {
+            write(turn + 10);
+            read(turn, end(turn + 10)).expect("whole");
+        }
+        for turn in 100..110 {
+            read(turn, end(200)).expect("whole");
+        }
+        assert!(matches!(read(110, end(200)), Err(ScanError::Invalid(_))));
     }
 
     /// What is handed out stays as it is, however much is read behind it.
@@ -584,15 +730,15 @@ mod tests {
             scanners(&bytes).map(|mut scanner| scanner.next_sequence(PAGE, limit).expect("works"))
         };
         let [first, moved, last] = [0, 2, 3].map(|index| PAGE + index * size);
-        assert_eq!(next(&[], limit), [Some(10); 2]);
+        assert_eq!(next(&[], limit), [Some(10); 3]);
         for in_record in [0, 100] {
             let [first, moved, last] = [first, moved, last].map(|at| at + in_record);
-            assert_eq!(next(&[first], limit), [Some(20); 2]);
-            assert_eq!(next(&[first, moved], limit), [Some(30); 2]);
-            assert_eq!(next(&[first, moved], limit - size), [None; 2]);
-            assert_eq!(next(&[first, moved, last], limit), [None; 2]);
+            assert_eq!(next(&[first], limit), [Some(20); 3]);
+            assert_eq!(next(&[first, moved], limit), [Some(30); 3]);
+            assert_eq!(next(&[first, moved], limit - size), [None; 3]);
+            assert_eq!(next(&[first, moved, last], limit), [None; 3]);
         }
-        assert_eq!(next(&[], PAGE), [None; 2]);
+        assert_eq!(next(&[], PAGE), [None; 3]);
     }
 
     /// What lies in a record whose header is intact is no record, unless the header speaks of more than there

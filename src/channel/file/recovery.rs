@@ -146,7 +146,11 @@ pub(super) fn open(
     };
     let end = log.end();
     let core = Core::new(log, queue, end, options.memory_tail);
-    let reader = LogReader::new(Arc::clone(&core.log), options.read_mode == ReadMode::Map);
+    let reader = LogReader::new(
+        Arc::clone(&core.log),
+        options.read_mode == ReadMode::Map,
+        options.background,
+    );
     let delivery = {
         let shown = crate::sync::lock(&core.shown);
         Delivery::new(reader, shown.queue.read_from(), shown.queue.acked().clone())

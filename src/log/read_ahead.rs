@@ -1,0 +1,172 @@
+//! Reading the next block in a thread of its own, while this one is checked and handed out: so neither the
+//! device nor the copy out of the page cache is waited for.
+//!
+//! What comes of it is only ever time. One block is asked for at a time, and it is taken only by who wants
+//! what was asked for. A guess that was wrong is a read for nothing; an error is not told, since who then
+//! reads for itself meets it; and what the thread has not begun is taken back, so a thread that has no
+//! processor, or has died, holds nobody up.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+
+use crate::storage::{File, read_full_at};
+use crate::sync::{Condvar, Mutex, lock, wait};
+
+/// What is to be read, and what into.
+pub(super) struct Request {
+    pub(super) file: Arc<dyn File>,
+    pub(super) offset: u64,
+    pub(super) size: usize,
+    /// Nobody else's, and of `size` bytes at least.
+    pub(super) block: Arc<Vec<u8>>,
+}
+
+/// The thread, which is started when it is first asked, and ends when this is dropped.
+pub(super) struct ReadAhead {
+    exchange: Arc<Exchange>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl ReadAhead {
+    pub(super) fn start() -> io::Result<ReadAhead> {
+        let exchange = Arc::new(Exchange::default());
+        let own = Arc::clone(&exchange);
+        let thread = Builder::new().name("flumen-ahead".into()).spawn(move || own.serve())?;
+        Ok(ReadAhead { exchange, thread: Some(thread) })
+    }
+
+    /// Asks for a block. The one before was taken.
+    pub(super) fn ask(&self, request: Request) {
+        self.exchange.ask(request);
+    }
+
+    /// Takes back what was asked for, with how much of it was read, if that was begun and went well; waits
+    /// for the end of a read, but not for its beginning. `None` when nothing was asked.
+    pub(super) fn take(&self) -> Option<(Request, Option<usize>)> {
+        self.exchange.take()
+    }
+
+    /// Waits until what was asked for has been read.
+    #[cfg(all(test, not(any(loom, shuttle))))]
+    pub(super) fn wait_for_read(&self) {
+        while !matches!(*lock(&self.exchange.turn), Turn::Read(..)) {
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for ReadAhead {
+    fn drop(&mut self) {
+        self.exchange.end();
+        if let Some(thread) = self.thread.take() {
+            // Had it panicked, nothing would be missing.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Where a request and what came of it lie.
+#[derive(Default)]
+struct Exchange {
+    turn: Mutex<Turn>,
+    /// Only one of the two ever waits: the thread for a request, or the other for the end of a read.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+enum Turn {
+    #[default]
+    Idle,
+    Asked(Request),
+    Reading,
+    Read(Request, Option<usize>),
+    Ended,
+}
+
+impl Exchange {
+    fn ask(&self, request: Request) {
+        let mut turn = lock(&self.turn);
+        debug_assert!(matches!(*turn, Turn::Idle), "one at a time");
+        *turn = Turn::Asked(request);
+        drop(turn);
+        self.changed.notify_one();
+    }
+
+    fn take(&self) -> Option<(Request, Option<usize>)> {
+        let mut turn = lock(&self.turn);
+        loop {
+            match std::mem::take(&mut *turn) {
+                Turn::Asked(request) => return Some((request, None)),
+                Turn::Read(request, count) => return Some((request, count)),
+                Turn::Reading => {
+                    *turn = Turn::Reading;
+                    turn = wait(&self.changed, turn);
+                }
+                other => {
+                    *turn = other;
+                    return None;
+                }
+            }
+        }
+    }
+
+    fn end(&self) {
+        // Whose file is read must be closed when this returns: a segment on its way out holds its space.
+        self.take();
+        *lock(&self.turn) = Turn::Ended;
+        self.changed.notify_one();
+    }
+
+    /// What the thread does.
+    fn serve(&self) {
+        while let Some(request) = self.next() {
+            let mut reading = Reading { exchange: self, read: Some((request, None)) };
+            if let Some((request, count)) = &mut reading.read
+                && let Some(block) = Arc::get_mut(&mut request.block)
+                && let Some(block) = block.get_mut(..request.size)
+            {
+                *count = read_full_at(&*request.file, block, request.offset).ok();
+            }
+        }
+    }
+
+    fn next(&self) -> Option<Request> {
+        let mut turn = lock(&self.turn);
+        loop {
+            match std::mem::replace(&mut *turn, Turn::Reading) {
+                Turn::Asked(request) => return Some(request),
+                Turn::Ended => {
+                    *turn = Turn::Ended;
+                    return None;
+                }
+                other => {
+                    *turn = other;
+                    turn = wait(&self.changed, turn);
+                }
+            }
+        }
+    }
+}
+
+/// A read under way. Should it panic, it ends all the same, as one that failed: somebody may be waiting for
+/// it.
+struct Reading<'a> {
+    exchange: &'a Exchange,
+    read: Option<(Request, Option<usize>)>,
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        let read = self.read.take();
+        *lock(&self.exchange.turn) =
+            read.map_or(Turn::Idle, |(request, count)| Turn::Read(request, count));
+        self.exchange.changed.notify_one();
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests;
+
+#[cfg(all(test, loom))]
+mod loom_tests;

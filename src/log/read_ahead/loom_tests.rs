@@ -1,0 +1,106 @@
+//! Who reads and who reads ahead, in every interleaving: what was asked for comes back once, as it is in the
+//! file, and neither waits for ever.
+
+use super::*;
+use crate::storage::Map;
+use crate::sync::model::{Seen, explore, spawn};
+
+/// A file whose bytes are their offsets; it has an end.
+struct Numbers;
+
+impl File for Numbers {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        if offset == FAILS {
+            return Err(io::ErrorKind::Other.into());
+        }
+        buffer.iter_mut().zip(offset..).for_each(|(byte, at)| *byte = at as u8);
+        Ok(buffer.len())
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        unreachable!("only read")
+    }
+
+    fn write_at(&self, _: &[u8], _: u64) -> io::Result<usize> {
+        unreachable!("only read")
+    }
+
+    fn set_size(&self, _: u64) -> io::Result<()> {
+        unreachable!("only read")
+    }
+
+    fn allocate(&self, _: u64) -> io::Result<()> {
+        unreachable!("only read")
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        unreachable!("only read")
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        unreachable!("only read")
+    }
+
+    fn map(&self, _: u64) -> io::Result<Box<dyn Map>> {
+        unreachable!("only read")
+    }
+}
+
+const FAILS: u64 = 99;
+
+fn ask(exchange: &Exchange, file: &Arc<dyn File>, offset: u64) {
+    let block = Arc::new(vec![0; 4]);
+    exchange.ask(Request { file: Arc::clone(file), offset, size: 4, block });
+}
+
+fn take(exchange: &Exchange, offset: u64, seen: &Seen) {
+    let (request, count) = exchange.take().expect("asked");
+    assert_eq!(request.offset, offset);
+    let wanted: Vec<u8> = (0..4).map(|at| (offset + at) as u8).collect();
+    match count {
+        Some(count) => {
+            assert_eq!((count, &*request.block), (4, &wanted));
+            seen.note("read");
+        }
+        None => {
+            assert!(offset == FAILS || *request.block == [0; 4], "not begun");
+            seen.note("taken back");
+        }
+    }
+    assert!(exchange.take().is_none(), "once");
+}
+
+#[test]
+fn what_is_asked_for_comes_back_once_and_as_it_is() {
+    let finished = explore("read_ahead.turns", None, 9_000, |seen| {
+        let exchange = Arc::new(Exchange::default());
+        let own = Arc::clone(&exchange);
+        let thread = spawn(move || own.serve());
+        let file: Arc<dyn File> = Arc::new(Numbers);
+        for offset in [FAILS, 20] {
+            ask(&exchange, &file, offset);
+            take(&exchange, offset, seen);
+        }
+        exchange.end();
+        thread.join().expect("no panic");
+        assert_eq!(Arc::strong_count(&file), 1);
+    });
+    finished.reached(&["read", "taken back", "slept"]);
+}
+
+/// It ends while a block is asked for, is being read, or lies there.
+#[test]
+fn i8_whenever_it_ends_no_file_is_held() {
+    let finished = explore("read_ahead.end", None, 120, |seen| {
+        let exchange = Arc::new(Exchange::default());
+        let own = Arc::clone(&exchange);
+        let thread = spawn(move || own.serve());
+        let file: Arc<dyn File> = Arc::new(Numbers);
+        ask(&exchange, &file, 10);
+        exchange.end();
+        seen.note_if(Arc::strong_count(&file) == 1, "closed");
+        thread.join().expect("no panic");
+    });
+    finished.always("closed");
+    finished.reached(&["slept"]);
+}

@@ -1,0 +1,140 @@
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use super::*;
+use crate::storage::Map;
+
+/// A file whose bytes are their offsets, and which lets each read begin and end when it is told to.
+struct Slow {
+    begun: Sender<u64>,
+    go: Mutex<Receiver<io::Result<()>>>,
+}
+
+impl File for Slow {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.begun.send(offset).expect("the test waits for it");
+        lock(&self.go).recv().expect("the test lets it go on")?;
+        buffer.iter_mut().zip(offset..).for_each(|(byte, at)| *byte = at as u8);
+        Ok(buffer.len())
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        unreachable!("only read")
+    }
+
+    fn write_at(&self, _: &[u8], _: u64) -> io::Result<usize> {
+        unreachable!("only read")
+    }
+
+    fn set_size(&self, _: u64) -> io::Result<()> {
+        unreachable!("only read")
+    }
+
+    fn allocate(&self, _: u64) -> io::Result<()> {
+        unreachable!("only read")
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        unreachable!("only read")
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        unreachable!("only read")
+    }
+
+    fn map(&self, _: u64) -> io::Result<Box<dyn Map>> {
+        unreachable!("only read")
+    }
+}
+
+struct Bench {
+    ahead: ReadAhead,
+    file: Arc<dyn File>,
+    begun: Receiver<u64>,
+    go: Sender<io::Result<()>>,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let ((begun, seen), (go, may)) = (channel(), channel());
+        let file = Arc::new(Slow { begun, go: Mutex::new(may) });
+        Bench { ahead: ReadAhead::start().expect("threads are to be had"), file, begun: seen, go }
+    }
+
+    fn ask(&self, offset: u64) {
+        let (file, block) = (Arc::clone(&self.file), Arc::new(vec![0; 20]));
+        self.ahead.ask(Request { file, offset, size: 10, block });
+    }
+
+    /// Waits for the read to begin, and says how it is to end.
+    fn end_read(&self, outcome: io::Result<()>) {
+        self.begun.recv().expect("it begins");
+        self.go.send(outcome).expect("it waits");
+    }
+}
+
+#[test]
+fn what_was_asked_for_comes_with_its_place() {
+    let bench = Bench::new();
+    assert!(bench.ahead.take().is_none(), "nothing was asked");
+    for offset in [0, 10, 200] {
+        bench.ask(offset);
+        bench.end_read(Ok(()));
+        let (request, count) = bench.ahead.take().expect("asked");
+        assert_eq!((request.offset, count), (offset, Some(10)));
+        assert!(request.block[..10].iter().zip(offset..).all(|(byte, at)| *byte == at as u8));
+        assert_eq!(request.block[10..], [0; 10]);
+        assert!(bench.ahead.take().is_none(), "it was taken");
+    }
+}
+
+/// I6: who wants those bytes reads them again, and is told what is wrong.
+#[test]
+fn i6_an_error_is_met_by_who_then_reads() {
+    let bench = Bench::new();
+    bench.ask(7);
+    bench.end_read(Err(io::ErrorKind::Other.into()));
+    let (request, count) = bench.ahead.take().expect("asked");
+    assert_eq!((request.offset, count), (7, None));
+    bench.ask(8);
+    bench.end_read(Ok(()));
+    assert_eq!(bench.ahead.take().expect("asked").1, Some(10), "it goes on");
+}
+
+#[test]
+fn a_read_that_panics_holds_nobody_up() {
+    let bench = Bench::new();
+    bench.ask(1);
+    bench.begun.recv().expect("it begins");
+    let Bench { ahead, file, begun, go } = bench;
+    drop(go);
+    assert!(matches!(ahead.take(), Some((_, None))));
+    // Nobody serves any more: what is asked for is taken back.
+    let block = Arc::new(vec![0; 20]);
+    ahead.ask(Request { file, offset: 2, size: 10, block });
+    assert!(matches!(ahead.take(), Some((_, None))));
+    assert!(begun.try_recv().is_err());
+}
+
+/// I8: what is let go of gives back its space at once.
+#[test]
+fn i8_no_file_is_held_by_one_that_has_ended() {
+    let bench = Bench::new();
+    bench.ask(1);
+    bench.end_read(Ok(()));
+    drop(bench.ahead);
+    assert_eq!(Arc::strong_count(&bench.file), 1);
+}
+
+/// A block that somebody uses, or that is too small, is not read into.
+#[test]
+fn i4_only_a_block_of_its_own_is_read_into() {
+    let bench = Bench::new();
+    let used = Arc::new(vec![0; 20]);
+    for block in [Arc::clone(&used), Arc::new(vec![0; 9])] {
+        bench.ahead.ask(Request { file: Arc::clone(&bench.file), offset: 0, size: 10, block });
+        bench.ahead.wait_for_read();
+        assert!(matches!(bench.ahead.take(), Some((_, None))));
+    }
+    assert_eq!(*used, [0; 20]);
+    assert!(bench.begun.try_recv().is_err());
+}
