@@ -3,6 +3,7 @@
 //! the machine does at that time. Times are in `docs/PERFORMANCE.md`.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -24,6 +25,9 @@ struct Counts {
     syncs: AtomicU64,
     /// The most bytes that one write was given.
     largest: AtomicU64,
+    /// Calls that ask for bytes ahead, and these bytes. They wait for nothing.
+    asks: AtomicU64,
+    asked: AtomicU64,
 }
 
 /// A reading of [`Counts`].
@@ -174,6 +178,12 @@ impl File for CountedFile {
     fn sync_all(&self) -> io::Result<()> {
         self.1.sync();
         self.0.sync_all()
+    }
+
+    fn read_ahead(&self, range: Range<u64>) {
+        self.1.asks.fetch_add(1, Relaxed);
+        self.1.asked.fetch_add(range.end - range.start, Relaxed);
+        self.0.read_ahead(range);
     }
 
     fn map(&self, size: u64) -> io::Result<Box<dyn Map>> {
@@ -386,10 +396,28 @@ fn reading_ahead_reads_nothing_twice() {
         (0..commits).for_each(|_| put(&channel, 100));
         let segments = channel.stats().segments;
         let found = cost(&counts, || (0..commits).for_each(|_| take(&channel, 100)));
-        // Four records fit into a block. In the first segment blocks grow, in the others they are as large as that.
+        // Four records fit into a block, and more into one that is read ahead. In the first segment blocks
+        // grow, in the others they are as large as that.
         let most = commits / 4 + 2 * segments + 4;
         assert!(found.reads <= most, "{} reads, background: {background}", found.reads);
     }
+}
+
+/// The system is told of no byte of a backlog twice, and in few calls; who keeps up tells it nothing.
+#[test]
+fn the_system_is_told_of_a_backlog_once() {
+    let (channel, counts) = channel(options().memory_tail(0).background(true));
+    for _ in 0..20_000 {
+        put(&channel, 1);
+        take(&channel, 1);
+    }
+    assert_eq!(counts.asks.load(Relaxed), 0);
+    let (commits, bytes) = (1000, 1000 * record_size(100));
+    (0..commits).for_each(|_| put(&channel, 100));
+    (0..commits).for_each(|_| take(&channel, 100));
+    let (asks, asked) = (counts.asks.load(Relaxed), counts.asked.load(Relaxed));
+    assert!(asked <= bytes + bytes / 100, "{asked} of {bytes}");
+    assert!(asks * (2 << 20) <= asked, "{asks} for {asked} bytes");
 }
 
 /// Allocations per commit do not depend on the number of its events, but for the vectors that grow.

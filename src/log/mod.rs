@@ -6,6 +6,7 @@
 
 mod begin;
 mod behind;
+mod blocks;
 mod checkpoint;
 mod directory;
 mod error;
@@ -46,6 +47,7 @@ pub(crate) use writer::{Appended, Log, View};
 pub(crate) mod raw {
     //! The parts of a log, for the offline tools, which must also read what a survey refuses.
 
+    pub(crate) use super::blocks::Blocks;
     pub(crate) use super::checkpoint::{Checkpoint, SLOTS, Sealed, State};
     pub(crate) use super::directory::Listing;
     pub(crate) use super::record::{ALIGNMENT, Seed};

@@ -7,6 +7,7 @@
 //! processor, or has died, holds nobody up.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
@@ -18,6 +19,8 @@ pub(super) struct Request {
     pub(super) file: Arc<dyn File>,
     pub(super) offset: u64,
     pub(super) size: usize,
+    /// What the system is told of before: that it will be read soon.
+    pub(super) advice: Option<Range<u64>>,
     /// Nobody else's, and of `size` bytes at least.
     pub(super) block: Arc<Vec<u8>>,
 }
@@ -122,6 +125,11 @@ impl Exchange {
     fn serve(&self) {
         while let Some(request) = self.next() {
             let mut reading = Reading { exchange: self, read: Some((request, None)) };
+            if let Some((request, _)) = &reading.read
+                && let Some(advice) = request.advice.clone()
+            {
+                request.file.read_ahead(advice);
+            }
             if let Some((request, count)) = &mut reading.read
                 && let Some(block) = Arc::get_mut(&mut request.block)
                 && let Some(block) = block.get_mut(..request.size)

@@ -3,10 +3,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::blocks::Blocks;
 use super::error::{Damage, LogError};
 use super::lsn::Lsn;
 use super::record::{Flaw, Seed};
-use super::scan::{Blocks, Found, Origin, ScanError, Scanner};
+use super::scan::{Found, Origin, ScanError, Scanner};
 use super::segment::{HeaderFlaw, PAGE, SegmentHeader, segment_name};
 use super::writer::Log;
 use crate::storage::{Access, File, read_full_at};

@@ -1,11 +1,10 @@
 //! Reading records out of one segment, in large blocks, each checked before it is handed out.
 
-use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
+use super::blocks::{BLOCK_KEPT_MAX, BLOCK_MAX, BLOCK_MIN, Blocks};
 use super::lsn::Lsn;
-use super::read_ahead::{ReadAhead, Request};
 use super::record::{
     ALIGNMENT, Flaw, HEADER_SIZE, Kind, RecordHeader, Seed, check_payload, claimed_size,
     decode_header, u64_at,
@@ -14,18 +13,12 @@ use super::segment::PAGE;
 use crate::bytes::Bytes;
 use crate::storage::{File, Map, read_full_at};
 
-/// Bytes read at first, and then twice as many each time: an opening, and who keeps up, want but few.
-const BLOCK_MIN: usize = 16 << 10;
+/// Bytes read ahead at once: more than otherwise, since to wake the thread that reads them costs as much as
+/// reading some of them.
+const AHEAD: usize = BLOCK_KEPT_MAX - BLOCK_MIN;
 
-/// Bytes read at once at most; a longer record is read whole.
-const BLOCK_MAX: usize = 256 << 10;
-
-/// The largest block that is read ahead, and that is kept: a longer record must not hold its memory. As large
-/// as the largest record that is written whole, and then some.
-const AHEAD_MAX: usize = (1 << 20) + (64 << 10);
-
-/// Blocks kept that events handed out may still use, to be read into again: new memory costs time.
-const BLOCKS_KEPT: usize = 4;
+/// The system is told of so much that will be read, so that the device never waits for who reads.
+const ADVICE: u64 = 4 << 20;
 
 /// How much at a time is asked whether it is but zeros, in search of a header.
 const PIECE: usize = 1 << 10;
@@ -92,22 +85,12 @@ pub(crate) struct Scanner {
     blocks: Blocks,
     block_at: u64,
     block_size: usize,
+    /// The system was told that what lies before this will be read.
+    advised: u64,
     /// Bytes of the last record, if it was larger than a block: the next one may be so too, perhaps behind an
     /// ack. Then it is read with its header, and a little more.
     large: usize,
     any_lsn: bool,
-}
-
-/// What a scanner reads into. It goes from segment to segment with who reads them in turn.
-pub(crate) struct Blocks {
-    block: Arc<Vec<u8>>,
-    /// How much the next block is to hold.
-    next: usize,
-    /// Earlier blocks.
-    kept: VecDeque<Arc<Vec<u8>>>,
-    /// Whether blocks may be read ahead, in a thread of its own.
-    may_read_ahead: bool,
-    ahead: Option<ReadAhead>,
 }
 
 impl Scanner {
@@ -120,6 +103,7 @@ impl Scanner {
             blocks: Blocks::new(false),
             block_at: 0,
             block_size: 0,
+            advised: 0,
             large: 0,
             any_lsn: false,
         }
@@ -158,7 +142,7 @@ impl Scanner {
     /// The record at `offset`, wholly before `limit`, an offset beyond which nothing is to be believed.
     pub(crate) fn record_at(&mut self, offset: u64, limit: u64) -> Result<Found, ScanError> {
         if self.large > 0 && offset < limit {
-            let ahead = (limit - offset).min((self.large + BLOCK_MIN) as u64) as usize;
+            let ahead = (limit - offset).min(behind(self.large)) as usize;
             self.fill(offset, ahead, limit).map_err(ScanError::Io)?;
         }
         let header = self.header_at(offset, limit)?;
@@ -326,117 +310,48 @@ impl Scanner {
         Ok(())
     }
 
-    /// Asks for the next block: from the first record on that is not whole in this one, or behind one that is
-    /// larger than a block, as far as headers claim their sizes. They are not proven yet; a wrong one spoils
-    /// the guess and nothing else.
+    /// Asks for the next block, and tells the system of what follows it, in large parts.
     fn ask_ahead(&mut self, limit: u64) {
         let Origin::File(file) = &self.origin else { return };
+        let Some((offset, size)) = self.next_block(limit) else { return };
+        let told = self.advised.max(offset)..limit.min(offset + size as u64 + ADVICE);
+        let is_much = told.end.saturating_sub(told.start) >= ADVICE / 2;
+        let advice = is_much.then_some(told);
+        self.advised = advice.as_ref().map_or(self.advised, |told| told.end);
+        self.blocks.ask_ahead(file, offset, size, advice);
+    }
+
+    /// Where the next block will begin, and its size: from the first record on that will not be looked for in
+    /// this one, as far as headers claim their sizes. They are not proven yet; a wrong one spoils the guess
+    /// and nothing else.
+    fn next_block(&self, limit: u64) -> Option<(u64, usize)> {
         let block = &self.blocks.block[..self.block_size];
-        let (mut end, mut wanted) = (0, BLOCK_MAX);
-        while wanted == BLOCK_MAX
-            && let Some(size) = block.get(end..).and_then(claimed_size)
-            && size <= (block.len() - end) as u64
+        let (mut end, mut large) = (0, 0);
+        while let Some(size) = block.get(end..).and_then(claimed_size)
+            && size.max(behind(large)) <= (block.len() - end) as u64
         {
             end += size as usize;
-            if size > BLOCK_MAX as u64 {
-                wanted = size as usize + BLOCK_MIN;
-            }
+            large = if size > BLOCK_MAX as u64 { size as usize } else { 0 };
         }
+        let wanted = match large {
+            0 => AHEAD,
+            _ => (AHEAD / large).max(1) * large + BLOCK_MIN,
+        };
         let offset = self.block_at + end as u64;
-        let size = limit.saturating_sub(offset).min(wanted as u64) as usize;
-        if end > 0 && size > 0 {
-            self.blocks.ask_ahead(file, offset, size);
-        }
+        let is_last = self.block_at + block.len() as u64 >= limit;
+        (end > 0 && !is_last).then(|| (offset, (limit - offset).min(wanted as u64) as usize))
     }
 }
 
-impl Blocks {
-    pub(crate) fn new(may_read_ahead: bool) -> Blocks {
-        Blocks {
-            block: Arc::default(),
-            next: BLOCK_MIN,
-            kept: VecDeque::new(),
-            may_read_ahead,
-            ahead: None,
-        }
-    }
-
-    /// A block of at least `wanted` bytes, and not of many more, that is nobody else's: events handed out
-    /// earlier may still use what they were read into.
-    fn free(&mut self, wanted: usize) -> &mut [u8] {
-        if !is_free(&mut self.block, wanted) {
-            let free = self.spare(wanted);
-            self.turn_to(free);
-        }
-        Arc::get_mut(&mut self.block).expect("a block is unshared when new or checked")
-    }
-
-    /// A free one, of the kept or new.
-    fn spare(&mut self, wanted: usize) -> Arc<Vec<u8>> {
-        let free = self.kept.iter_mut().position(|block| is_free(block, wanted));
-        let free = free.and_then(|index| self.kept.remove(index));
-        free.unwrap_or_else(|| Arc::new(vec![0; wanted]))
-    }
-
-    fn turn_to(&mut self, block: Arc<Vec<u8>>) {
-        let used = std::mem::replace(&mut self.block, block);
-        self.keep(used);
-    }
-
-    fn keep(&mut self, used: Arc<Vec<u8>>) {
-        if (BLOCK_MAX..=AHEAD_MAX).contains(&used.len()) {
-            self.kept.push_back(used);
-        }
-        if self.kept.len() > BLOCKS_KEPT {
-            self.kept.pop_front();
-        }
-    }
-
-    fn ask_ahead(&mut self, file: &Arc<dyn File>, offset: u64, size: usize) {
-        if !self.may_read_ahead || size > AHEAD_MAX {
-            return;
-        }
-        if self.ahead.is_none() {
-            self.ahead = ReadAhead::start().ok();
-        }
-        let block = self.spare(size.max(BLOCK_MAX));
-        match &self.ahead {
-            Some(ahead) => ahead.ask(Request { file: Arc::clone(file), offset, size, block }),
-            // No thread was to be had; it goes on without.
-            None => self.may_read_ahead = false,
-        }
-    }
-
-    /// Turns to what was read ahead from `offset` on, if that are `size` bytes at least, and says how many.
-    fn read_ahead(&mut self, offset: u64, size: usize) -> Option<usize> {
-        let (request, count) = self.ahead.as_ref()?.take()?;
-        match count.filter(|count| request.offset == offset && *count >= size) {
-            Some(count) => {
-                self.turn_to(request.block);
-                Some(count)
-            }
-            None => {
-                self.keep(request.block);
-                None
-            }
-        }
-    }
-
-    /// Sees to it that nothing is being read ahead.
-    fn take_ahead(&mut self) {
-        if let Some((request, _)) = self.ahead.as_ref().and_then(ReadAhead::take) {
-            self.keep(request.block);
-        }
-    }
-}
-
-fn is_free(block: &mut Arc<Vec<u8>>, wanted: usize) -> bool {
-    let sizes = wanted..=2 * wanted.max(BLOCK_MAX);
-    Arc::get_mut(block).is_some_and(|block| sizes.contains(&block.len()))
+/// Bytes that are to be there behind a record that was so large.
+fn behind(large: usize) -> u64 {
+    if large > 0 { (large + BLOCK_MIN) as u64 } else { 0 }
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
+    use std::collections::VecDeque;
+
     use super::*;
     use crate::log::record::{PendingRecord, Place};
     use crate::storage::sim::SimDisk;
@@ -559,29 +474,6 @@ mod tests {
         }
     }
 
-    /// I9: a block is used again when nobody holds it, and of those that somebody holds few are kept.
-    #[test]
-    fn i9_blocks_are_used_again_and_few_are_kept() {
-        let mut blocks = Blocks::new(false);
-        let address = |blocks: &mut Blocks, wanted| blocks.free(wanted).as_ptr().addr();
-        for (size, wanted) in [(BLOCK_MAX, BLOCK_MAX), (3 * BLOCK_MAX / 2, BLOCK_MAX)] {
-            let first = address(&mut blocks, size);
-            assert_eq!(address(&mut blocks, wanted), first);
-        }
-        let long = address(&mut blocks, AHEAD_MAX + 1);
-        assert!(blocks.free(BLOCK_MAX).len() <= 2 * BLOCK_MAX);
-        assert!(blocks.kept.iter().all(|block| block.as_ptr().addr() != long), "a long record's");
-        let mut held = Vec::new();
-        for _ in 0..BLOCKS_KEPT + 3 {
-            held.push(Arc::clone(&blocks.block));
-            blocks.free(BLOCK_MAX);
-        }
-        assert_eq!(blocks.kept.len(), BLOCKS_KEPT);
-        let former: Vec<usize> = held.drain(..).map(|block| block.as_ptr().addr()).collect();
-        let _in_use = Arc::clone(&blocks.block);
-        assert!(former.contains(&address(&mut blocks, BLOCK_MAX)));
-    }
-
     /// Whatever is read in whatever order, and whatever was guessed to come next.
     #[test]
     fn i2_who_turns_elsewhere_is_not_given_what_was_read_ahead() {
@@ -604,6 +496,34 @@ mod tests {
                     assert!(found.payload.iter().all(|byte| *byte == turn as u8), "{turn}");
                 }
             }
+        }
+    }
+
+    /// The system is told of all that follows the first blocks, once, and of much at a time.
+    #[test]
+    fn what_will_be_read_is_told_once() {
+        for size in [1000, 50_000, 600_000] {
+            let mut bytes = vec![0; PAGE as usize];
+            let mut places = Vec::new();
+            while bytes.len() < 20 << 20 {
+                places.push(bytes.len() as u64);
+                let next = record(size, bytes.len() as u64);
+                bytes.extend_from_slice(&next);
+            }
+            let (limit, mut told) = (bytes.len() as u64, Vec::new());
+            let [mut scanner, ..] = scanners(&bytes);
+            for at in places {
+                scanner.record_at(at, limit).expect("whole");
+                let asked = scanner.blocks.ahead.as_ref().and_then(|ahead| ahead.take());
+                told.extend(asked.and_then(|(request, _)| request.advice));
+            }
+            let first = told.first().expect("told").start;
+            assert!(first <= 2 << 20, "from {first} on");
+            assert!(told.windows(2).all(|pair| pair[0].end == pair[1].start), "{told:?}");
+            let sizes = ADVICE / 2..=ADVICE + BLOCK_KEPT_MAX as u64;
+            assert!(told.iter().all(|told| sizes.contains(&(told.end - told.start))), "{told:?}");
+            let end = told.last().expect("told").end;
+            assert!((limit - ADVICE / 2..=limit).contains(&end), "up to {end} of {limit}");
         }
     }
 
@@ -682,7 +602,6 @@ mod tests {
                     let (turn, payload) = held.pop_front().expect("just seen");
                     assert!(payload.iter().all(|byte| *byte == turn), "{turn}");
                 }
-                assert!(scanner.blocks.kept.len() <= BLOCKS_KEPT);
             }
             assert!(held.iter().all(|(turn, payload)| **payload == [*turn; 20_000]));
         }

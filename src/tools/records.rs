@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::log::raw::{Found, Origin, PAGE, ScanError, Scanner, Seed};
+use crate::log::raw::{Blocks, Found, Origin, PAGE, ScanError, Scanner, Seed};
 use crate::log::{Directory, Flaw, Lsn, RecordHeader};
 use crate::storage::{Access, StorageError};
 
@@ -50,7 +50,7 @@ impl<'a> Records<'a> {
         let file = directory.open(&segment.name, Access::Read)?;
         let seed = Seed::new(channel_id, segment.number);
         let base = segment.base.unwrap_or_default();
-        let scanner = Scanner::new(Origin::File(file), seed, base);
+        let scanner = Scanner::new(Origin::File(file), seed, base).with_blocks(Blocks::new(true));
         let limit = segment.limit.max(PAGE);
         Ok(Records { directory, name: &segment.name, scanner, offset: from, limit })
     }

@@ -50,7 +50,7 @@ const FAILS: u64 = 99;
 
 fn ask(exchange: &Exchange, file: &Arc<dyn File>, offset: u64) {
     let block = Arc::new(vec![0; 4]);
-    exchange.ask(Request { file: Arc::clone(file), offset, size: 4, block });
+    exchange.ask(Request { file: Arc::clone(file), offset, size: 4, advice: None, block });
 }
 
 fn take(exchange: &Exchange, offset: u64, seen: &Seen) {

@@ -10,6 +10,10 @@ struct Slow {
 }
 
 impl File for Slow {
+    fn read_ahead(&self, range: Range<u64>) {
+        self.begun.send(range.end).expect("the test waits for it");
+    }
+
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         self.begun.send(offset).expect("the test waits for it");
         lock(&self.go).recv().expect("the test lets it go on")?;
@@ -61,8 +65,12 @@ impl Bench {
     }
 
     fn ask(&self, offset: u64) {
+        self.ask_with(offset, None);
+    }
+
+    fn ask_with(&self, offset: u64, advice: Option<Range<u64>>) {
         let (file, block) = (Arc::clone(&self.file), Arc::new(vec![0; 20]));
-        self.ahead.ask(Request { file, offset, size: 10, block });
+        self.ahead.ask(Request { file, offset, size: 10, advice, block });
     }
 
     /// Waits for the read to begin, and says how it is to end.
@@ -85,6 +93,15 @@ fn what_was_asked_for_comes_with_its_place() {
         assert_eq!(request.block[10..], [0; 10]);
         assert!(bench.ahead.take().is_none(), "it was taken");
     }
+}
+
+#[test]
+fn the_system_is_told_before_anything_is_read() {
+    let bench = Bench::new();
+    bench.ask_with(7, Some(7..5000));
+    assert_eq!(bench.begun.recv(), Ok(5000));
+    bench.end_read(Ok(()));
+    assert_eq!(bench.ahead.take().expect("asked").1, Some(10));
 }
 
 /// I6: who wants those bytes reads them again, and is told what is wrong.
@@ -110,7 +127,7 @@ fn a_read_that_panics_holds_nobody_up() {
     assert!(matches!(ahead.take(), Some((_, None))));
     // Nobody serves any more: what is asked for is taken back.
     let block = Arc::new(vec![0; 20]);
-    ahead.ask(Request { file, offset: 2, size: 10, block });
+    ahead.ask(Request { file, offset: 2, size: 10, advice: None, block });
     assert!(matches!(ahead.take(), Some((_, None))));
     assert!(begun.try_recv().is_err());
 }
@@ -131,7 +148,13 @@ fn i4_only_a_block_of_its_own_is_read_into() {
     let bench = Bench::new();
     let used = Arc::new(vec![0; 20]);
     for block in [Arc::clone(&used), Arc::new(vec![0; 9])] {
-        bench.ahead.ask(Request { file: Arc::clone(&bench.file), offset: 0, size: 10, block });
+        bench.ahead.ask(Request {
+            file: Arc::clone(&bench.file),
+            offset: 0,
+            size: 10,
+            advice: None,
+            block,
+        });
         bench.ahead.wait_for_read();
         assert!(matches!(bench.ahead.take(), Some((_, None))));
     }

@@ -1,0 +1,208 @@
+//! What no channel on this disk can beat, as bare loops without format, queue or recovery: how far the limits
+//! that `docs/PERFORMANCE.md` names are the disk's and the machine's own. Plain numbers; every loop has its
+//! turn in every round, and each figure is the median of the rounds.
+//!
+//! `cargo bench --bench limits`; `FLUMEN_BENCH_DIR` says where.
+#![allow(clippy::disallowed_methods, reason = "a bench works on files and with the clock")]
+#![allow(clippy::disallowed_types, reason = "the bare loops have locks of their own")]
+#![allow(clippy::print_stdout, reason = "its results go to stdout")]
+
+mod support;
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Barrier, Mutex};
+use std::time::{Duration, Instant};
+
+use support::{BODY, RECORD_OVERHEAD, Raw};
+
+const ROUNDS: usize = 9;
+const TIME: Duration = Duration::from_millis(400);
+/// Bytes of a record with so many events.
+const fn record(events: usize) -> usize {
+    RECORD_OVERHEAD + events * (BODY + 8)
+}
+
+fn main() {
+    one_producer();
+    groups();
+    acks();
+}
+
+/// Rates of so many loops, a round after the other; their medians.
+fn rounds<const N: usize>(mut loops: [&mut dyn FnMut() -> f64; N]) -> [f64; N] {
+    let mut rates = [(); N].map(|()| Vec::new());
+    for _ in 0..ROUNDS {
+        loops.iter_mut().zip(&mut rates).for_each(|(each, rates)| rates.push(each()));
+    }
+    rates.map(|mut rates| {
+        rates.sort_by(f64::total_cmp);
+        rates[rates.len() / 2]
+    })
+}
+
+/// How often a second `act` is done.
+fn rate(mut act: impl FnMut()) -> f64 {
+    let (begin, mut count) = (Instant::now(), 0);
+    while begin.elapsed() < TIME {
+        act();
+        count += 1;
+    }
+    f64::from(count) / begin.elapsed().as_secs_f64()
+}
+
+/// S2: what raw leaves out, since its bytes are there already: each event is copied into the record, and the
+/// record is checksummed.
+fn one_producer() {
+    println!("one producer        commits/s of raw   share left with copy and checksum");
+    for events in [1, 100, 1000, 10_000] {
+        let (mut raw, mut other) = (Raw::new(), Raw::new());
+        let bytes = vec![9; record(events)];
+        let (body, mut buffer) = (vec![7; BODY], Vec::with_capacity(record(events)));
+        let [plain, encoded] = rounds([
+            &mut || {
+                rate(|| {
+                    raw.write(&bytes);
+                    raw.sync();
+                })
+            },
+            &mut || {
+                rate(|| {
+                    buffer.clear();
+                    buffer.resize(RECORD_OVERHEAD, 0);
+                    for _ in 0..events {
+                        buffer.extend_from_slice(&(BODY as u64).to_le_bytes());
+                        buffer.extend_from_slice(&body);
+                    }
+                    let sum = crc32fast::hash(&buffer);
+                    buffer[..4].copy_from_slice(&sum.to_le_bytes());
+                    other.write(&buffer);
+                    other.sync();
+                })
+            },
+        ]);
+        println!("{events:8} events {plain:18.0} {:36.2}", encoded / plain);
+    }
+}
+
+/// S3: a group that always holds everybody: all wait for all, one writes and syncs, and all are woken.
+fn groups() {
+    println!(
+        "\nproducers   commits/s   times one producer   p99 in raw syncs   p99 of raw in raw syncs"
+    );
+    for producers in [8, 64] {
+        let (mut raw, shared) = (Raw::new(), Mutex::new(Raw::new()));
+        let (single, group) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+        let [one, all] = rounds([
+            &mut || {
+                rate(|| {
+                    let begin = Instant::now();
+                    raw.write(&[9; BODY]);
+                    raw.sync();
+                    single.lock().expect("no panic").push(begin.elapsed());
+                })
+            },
+            &mut || full_groups(producers, &shared, &group),
+        ]);
+        let mut single = single.into_inner().expect("no panic");
+        let (sync, raw_p99) = (percentile(&mut single, 50), percentile(&mut single, 99));
+        let p99 = percentile(&mut group.into_inner().expect("no panic"), 99);
+        let in_syncs = |time: Duration| time.as_secs_f64() / sync.as_secs_f64();
+        println!(
+            "{producers:9} {all:11.0} {:20.1} {:18.1} {:25.1}",
+            all / one,
+            in_syncs(p99),
+            in_syncs(raw_p99)
+        );
+    }
+}
+
+fn percentile(times: &mut [Duration], percent: usize) -> Duration {
+    times.sort();
+    times[(times.len() * percent / 100).min(times.len() - 1)]
+}
+
+/// Commits a second of so many threads that go in step.
+fn full_groups(producers: usize, raw: &Mutex<Raw>, times: &Mutex<Vec<Duration>>) -> f64 {
+    let bytes = vec![9; producers * record(1)];
+    let (gathered, synced) = (Barrier::new(producers), Barrier::new(producers));
+    let (ends, groups, begin) = (AtomicBool::new(false), AtomicUsize::new(0), Instant::now());
+    std::thread::scope(|scope| {
+        for _ in 0..producers {
+            scope.spawn(|| {
+                let mut own = Vec::new();
+                loop {
+                    let arrived = Instant::now();
+                    if gathered.wait().is_leader() {
+                        let mut raw = raw.lock().expect("no panic");
+                        raw.write(&bytes);
+                        raw.sync();
+                        groups.fetch_add(1, Ordering::Relaxed);
+                        ends.store(begin.elapsed() >= TIME, Ordering::Relaxed);
+                    }
+                    synced.wait();
+                    own.push(arrived.elapsed());
+                    if ends.load(Ordering::Relaxed) {
+                        break;
+                    }
+                }
+                times.lock().expect("no panic").extend(own);
+            });
+        }
+    });
+    (producers * groups.load(Ordering::Relaxed)) as f64 / begin.elapsed().as_secs_f64()
+}
+
+/// S5: a batch of 100 is written and synced, and an ack of it by another thread, which its producer does not
+/// wait for.
+fn acks() {
+    let directory = support::directory();
+    let open = |name: &str| {
+        let mut options = File::options();
+        options.create(true).truncate(false).read(true).write(true);
+        options.open(directory.path().join(name)).expect("writable")
+    };
+    let files = [open("one"), open("one"), open("other")];
+    for file in &files[1..] {
+        file.write_all_at(&vec![1; 2 << 20], 0).expect("there is room");
+        file.sync_all().expect("works");
+    }
+    let [one, again, other] = &files;
+    let both = |put: &File, ack: &File| {
+        let (sender, receiver) = sync_channel(100);
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                for turn in receiver {
+                    commit(ack, 72, (1 << 20) + turn % 1000 * 72);
+                }
+            });
+            let mut turn = 0;
+            rate(|| {
+                commit(put, record(100), turn % 16 * (64 << 10));
+                sender.send(turn).expect("it listens");
+                turn += 1;
+            })
+        })
+    };
+    let mut turn = 0;
+    let [alone, same, apart] = rounds([
+        &mut || {
+            rate(|| {
+                turn += 1;
+                commit(one, record(100), turn % 16 * (64 << 10));
+            })
+        },
+        &mut || both(one, again),
+        &mut || both(one, other),
+    ]);
+    println!("\nbatches of 100      commits/s of raw   share left with durable acks beside");
+    println!("in the same file    {alone:16.0} {:36.2}", same / alone);
+    println!("in another file     {alone:16.0} {:36.2}", apart / alone);
+}
+
+fn commit(file: &File, size: usize, offset: u64) {
+    file.write_all_at(&vec![9; size], offset).expect("works");
+    file.sync_data().expect("works");
+}
