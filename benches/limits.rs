@@ -11,9 +11,9 @@ mod support;
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
-use std::sync::{Barrier, Mutex};
 use std::time::{Duration, Instant};
 
 use support::{BODY, RECORD_OVERHEAD, Raw};
@@ -27,6 +27,7 @@ const fn record(events: usize) -> usize {
 
 fn main() {
     one_producer();
+    waking();
     groups();
     acks();
 }
@@ -87,13 +88,43 @@ fn one_producer() {
     }
 }
 
-/// S3: a group that always holds everybody: all wait for all, one writes and syncs, and all are woken.
+/// What S3 and S5 pay beside the disk: two threads wake each other in turn, with no work between.
+fn waking() {
+    let (turn, other) = (AtomicUsize::new(0), std::thread::current());
+    let wait_for = |parity: usize| {
+        while turn.load(Ordering::Acquire) % 2 != parity {
+            std::thread::park();
+        }
+        turn.load(Ordering::Acquire) < usize::MAX / 2
+    };
+    let rate = std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            while wait_for(1) {
+                turn.fetch_add(1, Ordering::AcqRel);
+                other.unpark();
+            }
+        });
+        let [rate] = rounds([&mut || {
+            rate(|| {
+                turn.fetch_add(1, Ordering::AcqRel);
+                thread.thread().unpark();
+                wait_for(0);
+            })
+        }]);
+        turn.store(usize::MAX, Ordering::Release);
+        thread.thread().unpark();
+        rate
+    });
+    println!("\nto wake a thread that sleeps, until it runs: {:.1} us", 1e6 / rate / 2.0);
+}
+
+/// S3: a group that always holds everybody, with no more waking than that takes.
 fn groups() {
     println!(
         "\nproducers   commits/s   times one producer   p99 in raw syncs   p99 of raw in raw syncs"
     );
     for producers in [8, 64] {
-        let (mut raw, shared) = (Raw::new(), Mutex::new(Raw::new()));
+        let (mut raw, mut other) = (Raw::new(), Raw::new());
         let (single, group) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
         let [one, all] = rounds([
             &mut || {
@@ -104,7 +135,7 @@ fn groups() {
                     single.lock().expect("no panic").push(begin.elapsed());
                 })
             },
-            &mut || full_groups(producers, &shared, &group),
+            &mut || full_groups(producers, &mut other, &group),
         ]);
         let mut single = single.into_inner().expect("no panic");
         let (sync, raw_p99) = (percentile(&mut single, 50), percentile(&mut single, 99));
@@ -124,35 +155,45 @@ fn percentile(times: &mut [Duration], percent: usize) -> Duration {
     times[(times.len() * percent / 100).min(times.len() - 1)]
 }
 
-/// Commits a second of so many threads that go in step.
-fn full_groups(producers: usize, raw: &Mutex<Raw>, times: &Mutex<Vec<Duration>>) -> f64 {
+/// Commits a second of so many threads that go in step: this one waits for all, writes and syncs for them, and
+/// wakes each.
+fn full_groups(producers: usize, raw: &mut Raw, times: &Mutex<Vec<Duration>>) -> f64 {
     let bytes = vec![9; producers * record(1)];
-    let (gathered, synced) = (Barrier::new(producers), Barrier::new(producers));
-    let (ends, groups, begin) = (AtomicBool::new(false), AtomicUsize::new(0), Instant::now());
+    let (turn, arrived) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let (leader, begin) = (std::thread::current(), Instant::now());
+    let (mut groups, mut ends) = (0, false);
     std::thread::scope(|scope| {
-        for _ in 0..producers {
-            scope.spawn(|| {
-                let mut own = Vec::new();
-                loop {
-                    let arrived = Instant::now();
-                    if gathered.wait().is_leader() {
-                        let mut raw = raw.lock().expect("no panic");
-                        raw.write(&bytes);
-                        raw.sync();
-                        groups.fetch_add(1, Ordering::Relaxed);
-                        ends.store(begin.elapsed() >= TIME, Ordering::Relaxed);
-                    }
-                    synced.wait();
-                    own.push(arrived.elapsed());
-                    if ends.load(Ordering::Relaxed) {
-                        break;
-                    }
+        let produce = || {
+            let mut own = Vec::new();
+            for group in 1.. {
+                let commit = Instant::now();
+                if arrived.fetch_add(1, Ordering::AcqRel) + 1 == producers * group {
+                    leader.unpark();
                 }
-                times.lock().expect("no panic").extend(own);
-            });
+                while turn.load(Ordering::Acquire) < group {
+                    std::thread::park();
+                }
+                own.push(commit.elapsed());
+                if turn.load(Ordering::Acquire) == usize::MAX {
+                    break;
+                }
+            }
+            times.lock().expect("no panic").extend(own);
+        };
+        let threads = (0..producers).map(|_| scope.spawn(produce)).collect::<Vec<_>>();
+        while !ends {
+            while arrived.load(Ordering::Acquire) < producers * (groups + 1) {
+                std::thread::park();
+            }
+            raw.write(&bytes);
+            raw.sync();
+            groups += 1;
+            ends = begin.elapsed() >= TIME;
+            turn.store(if ends { usize::MAX } else { groups }, Ordering::Release);
+            threads.iter().for_each(|thread| thread.thread().unpark());
         }
     });
-    (producers * groups.load(Ordering::Relaxed)) as f64 / begin.elapsed().as_secs_f64()
+    (producers * groups) as f64 / begin.elapsed().as_secs_f64()
 }
 
 /// S5: a batch of 100 is written and synced, and an ack of it by another thread, which its producer does not
@@ -179,11 +220,13 @@ fn acks() {
                 }
             });
             let mut turn = 0;
-            rate(|| {
+            let rate = rate(|| {
                 commit(put, record(100), turn % 16 * (64 << 10));
                 sender.send(turn).expect("it listens");
                 turn += 1;
-            })
+            });
+            drop(sender);
+            rate
         })
     };
     let mut turn = 0;
