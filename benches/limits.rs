@@ -1,6 +1,7 @@
-//! What no channel on this disk can beat, as bare loops without format, queue or recovery: how far the limits
-//! that `docs/PERFORMANCE.md` names are the disk's and the machine's own. Plain numbers; every loop has its
-//! turn in every round, and each figure is the median of the rounds.
+//! Bare loops without format, queue or recovery that do the least of what a channel does: how much of what
+//! it misses is the disk's and the machine's own. No proof: a cleverer loop may do better. Plain numbers;
+//! every loop has its turn in every round. Rates are medians of the rounds, percentiles are of all rounds
+//! together.
 //!
 //! `cargo bench --bench limits`; `FLUMEN_BENCH_DIR` says where.
 #![allow(clippy::disallowed_methods, reason = "a bench works on files and with the clock")]
@@ -118,7 +119,7 @@ fn waking() {
     println!("\nto wake a thread that sleeps, until it runs: {:.1} us", 1e6 / rate / 2.0);
 }
 
-/// S3: a group that always holds everybody, with no more waking than that takes.
+/// S3: a group that always holds everybody, so that no sync is for a part of them. One thread more leads.
 fn groups() {
     println!(
         "\nproducers   commits/s   times one producer   p99 in raw syncs   p99 of raw in raw syncs"
@@ -130,7 +131,7 @@ fn groups() {
             &mut || {
                 rate(|| {
                     let begin = Instant::now();
-                    raw.write(&[9; BODY]);
+                    raw.write(&[9; record(1)]);
                     raw.sync();
                     single.lock().expect("no panic").push(begin.elapsed());
                 })
@@ -196,8 +197,8 @@ fn full_groups(producers: usize, raw: &mut Raw, times: &Mutex<Vec<Duration>>) ->
     (producers * groups) as f64 / begin.elapsed().as_secs_f64()
 }
 
-/// S5: a batch of 100 is written and synced, and an ack of it by another thread, which its producer does not
-/// wait for.
+/// S5: a batch of 100 is written and synced, and an ack of it by another thread, while the next is put. All
+/// are acknowledged when the clock stops.
 fn acks() {
     let directory = support::directory();
     let open = |name: &str| {
@@ -214,19 +215,20 @@ fn acks() {
     let both = |put: &File, ack: &File| {
         let (sender, receiver) = sync_channel(100);
         std::thread::scope(|scope| {
-            scope.spawn(move || {
+            let acking = scope.spawn(move || {
                 for turn in receiver {
                     commit(ack, 72, (1 << 20) + turn % 1000 * 72);
                 }
             });
-            let mut turn = 0;
-            let rate = rate(|| {
+            let (begin, mut turn) = (Instant::now(), 0);
+            while begin.elapsed() < TIME {
                 commit(put, record(100), turn % 16 * (64 << 10));
                 sender.send(turn).expect("it listens");
                 turn += 1;
-            });
+            }
             drop(sender);
-            rate
+            acking.join().expect("no panic");
+            turn as f64 / begin.elapsed().as_secs_f64()
         })
     };
     let mut turn = 0;

@@ -509,6 +509,42 @@ fn three_segments() -> SimDisk {
     disk
 }
 
+/// I6: who reads ahead delivers what comes before damage, and names the same place.
+#[test]
+fn i6_damage_is_met_in_its_place_whoever_reads() {
+    let disk = SimDisk::new(1);
+    let large = || ChannelOptions::new().segment_size(16 << 20).memory_tail(0);
+    let channel = FileChannel::open_on(disk.storage(), large().background(false)).expect("opens");
+    for turn in 0..400 {
+        put(&channel, &format!("{turn:0>40000}")).expect("works");
+    }
+    channel.close().expect("closes");
+    let (name, size) = (SEGMENT, 40_056);
+    for place in [3_u64, 20, 133, 399] {
+        let found = [false, true].map(|background| {
+            let disk = disk.snapshot();
+            assert!(disk.flip_bit(name, 8 * (4096 + 72 + place * size)), "in the file");
+            let channel = FileChannel::open_on(disk.storage(), large().background(background));
+            let channel = channel.expect("damage is met when it is read");
+            let mut taken = Vec::new();
+            let error = loop {
+                let mut take = channel.begin_take();
+                match take.take() {
+                    Ok(Some(event)) => taken.push(event.body.to_vec()),
+                    Ok(None) => panic!("the damage at {place} was not met"),
+                    Err(error) => break error,
+                }
+                take.commit().expect("works");
+            };
+            let TakeError::Corrupt(corruption) = error else { panic!("{error:?}") };
+            (taken, corruption.to_string())
+        });
+        assert!(found[0] == found[1], "{} and {}", found[0].1, found[1].1);
+        assert!(found[0].0.len() as u64 <= place);
+        assert!(found[0].0.len() as u64 + 1 >= place, "{}", found[0].0.len());
+    }
+}
+
 /// Complete segments are mapped when that is asked for, and else read.
 #[test]
 fn segments_are_mapped_when_asked_for() {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::read_ahead::{ReadAhead, Request};
+use super::read_ahead::{Outcome, ReadAhead, Request};
 use crate::storage::File;
 
 /// Bytes read at first, and then twice as many each time: an opening, and who keeps up, want but few.
@@ -13,11 +13,15 @@ pub(super) const BLOCK_MIN: usize = 16 << 10;
 /// Bytes read at once at most; a longer record is read whole, and what is read ahead is more.
 pub(super) const BLOCK_MAX: usize = 256 << 10;
 
+/// Bytes read ahead at once: more than otherwise, since to wake the thread that reads them costs as much as
+/// reading some of them.
+pub(super) const AHEAD: usize = 1 << 20;
+
 /// The largest block that is read ahead, or kept: a long record must not hold its memory.
-pub(super) const BLOCK_KEPT_MAX: usize = (1 << 20) + BLOCK_MIN;
+pub(super) const BLOCK_KEPT_MAX: usize = AHEAD + BLOCK_MIN;
 
 /// Blocks kept that events handed out may still use, to be read into again: new memory costs time.
-const BLOCKS_KEPT: usize = 4;
+const BLOCKS_KEPT: usize = 2;
 
 /// What a scanner reads into. It goes from segment to segment with who reads them in turn.
 pub(crate) struct Blocks {
@@ -27,7 +31,7 @@ pub(crate) struct Blocks {
     /// Earlier blocks.
     kept: VecDeque<Arc<Vec<u8>>>,
     /// Whether blocks may be read ahead, in a thread of its own.
-    may_read_ahead: bool,
+    pub(super) may_read_ahead: bool,
     pub(super) ahead: Option<ReadAhead>,
 }
 
@@ -74,21 +78,18 @@ impl Blocks {
         }
     }
 
-    /// Asks for a block to be read ahead, if that may be; before it, the system is told of `advice`.
-    pub(super) fn ask_ahead(
+    /// Asks for a block to be read ahead, which may be; before it, the system is told of `advice`.
+    pub(super) fn ask(
         &mut self,
         file: &Arc<dyn File>,
         offset: u64,
         size: usize,
         advice: Option<Range<u64>>,
     ) {
-        if !self.may_read_ahead || size > BLOCK_KEPT_MAX {
-            return;
-        }
         if self.ahead.is_none() {
             self.ahead = ReadAhead::start().ok();
         }
-        let (file, block) = (Arc::clone(file), self.spare(BLOCK_KEPT_MAX));
+        let (file, block) = (Arc::clone(file), self.spare(size.max(BLOCK_MAX)));
         match &self.ahead {
             Some(ahead) => ahead.ask(Request { file, offset, size, advice, block }),
             // No thread was to be had; it goes on without.
@@ -96,23 +97,24 @@ impl Blocks {
         }
     }
 
-    /// Turns to what was read ahead from `offset` on, if that are `size` bytes at least, and says how many.
-    pub(super) fn read_ahead(&mut self, offset: u64, size: usize) -> Option<usize> {
-        let (request, count) = self.ahead.as_ref()?.take()?;
-        match count.filter(|count| request.offset == offset && *count >= size) {
-            Some(count) => {
+    /// Turns to what was read ahead, if it begins at `offset` and has `size` bytes at least; says how many.
+    pub(super) fn take_read(&mut self, offset: u64, size: usize) -> Option<usize> {
+        let (request, outcome) = self.ahead.as_ref()?.take()?;
+        match outcome {
+            Outcome::Read(count) if request.offset == offset && count >= size => {
                 self.turn_to(request.block);
-                Some(count)
+                return Some(count);
             }
-            None => {
-                self.keep(request.block);
-                None
-            }
+            // Not again: near a place that cannot be read each try may cost the device's patience.
+            Outcome::Failed => self.may_read_ahead = false,
+            Outcome::Read(_) | Outcome::TakenBack => {}
         }
+        self.keep(request.block);
+        None
     }
 
     /// Sees to it that nothing is being read ahead.
-    pub(super) fn take_ahead(&mut self) {
+    pub(super) fn take_back(&mut self) {
         if let Some((request, _)) = self.ahead.as_ref().and_then(ReadAhead::take) {
             self.keep(request.block);
         }

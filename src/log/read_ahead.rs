@@ -3,8 +3,8 @@
 //!
 //! What comes of it is only ever time. One block is asked for at a time, and it is taken only by who wants
 //! what was asked for. A guess that was wrong is a read for nothing; an error is not told, since who then
-//! reads for itself meets it; and what the thread has not begun is taken back, so a thread that has no
-//! processor, or has died, holds nobody up.
+//! reads meets it; and what the thread has not begun is taken back, so a thread that has died, or was not
+//! given a processor yet, holds nobody up.
 
 use std::io;
 use std::ops::Range;
@@ -25,7 +25,17 @@ pub(super) struct Request {
     pub(super) block: Arc<Vec<u8>>,
 }
 
-/// The thread, which is started when it is first asked, and ends when this is dropped.
+/// What came of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It was not begun.
+    TakenBack,
+    Failed,
+    /// So many bytes were read: fewer than asked for when the file ends there.
+    Read(usize),
+}
+
+/// The thread; it ends when this is dropped.
 pub(super) struct ReadAhead {
     exchange: Arc<Exchange>,
     thread: Option<JoinHandle<()>>,
@@ -44,16 +54,16 @@ impl ReadAhead {
         self.exchange.ask(request);
     }
 
-    /// Takes back what was asked for, with how much of it was read, if that was begun and went well; waits
-    /// for the end of a read, but not for its beginning. `None` when nothing was asked.
-    pub(super) fn take(&self) -> Option<(Request, Option<usize>)> {
+    /// Takes back what was asked for, with what came of it; waits for the end of a read, but not for its
+    /// beginning. `None` when nothing was asked.
+    pub(super) fn take(&self) -> Option<(Request, Outcome)> {
         self.exchange.take()
     }
 
-    /// Waits until what was asked for has been read.
+    /// Waits until nothing is left to be read.
     #[cfg(all(test, not(any(loom, shuttle))))]
     pub(super) fn wait_for_read(&self) {
-        while !matches!(*lock(&self.exchange.turn), Turn::Read(..)) {
+        while matches!(*lock(&self.exchange.turn), Turn::Asked(_) | Turn::Reading) {
             std::thread::yield_now();
         }
     }
@@ -83,7 +93,7 @@ enum Turn {
     Idle,
     Asked(Request),
     Reading,
-    Read(Request, Option<usize>),
+    Done(Request, Outcome),
     Ended,
 }
 
@@ -96,12 +106,12 @@ impl Exchange {
         self.changed.notify_one();
     }
 
-    fn take(&self) -> Option<(Request, Option<usize>)> {
+    fn take(&self) -> Option<(Request, Outcome)> {
         let mut turn = lock(&self.turn);
         loop {
             match std::mem::take(&mut *turn) {
-                Turn::Asked(request) => return Some((request, None)),
-                Turn::Read(request, count) => return Some((request, count)),
+                Turn::Asked(request) => return Some((request, Outcome::TakenBack)),
+                Turn::Done(request, outcome) => return Some((request, outcome)),
                 Turn::Reading => {
                     *turn = Turn::Reading;
                     turn = wait(&self.changed, turn);
@@ -124,17 +134,9 @@ impl Exchange {
     /// What the thread does.
     fn serve(&self) {
         while let Some(request) = self.next() {
-            let mut reading = Reading { exchange: self, read: Some((request, None)) };
-            if let Some((request, _)) = &reading.read
-                && let Some(advice) = request.advice.clone()
-            {
-                request.file.read_ahead(advice);
-            }
-            if let Some((request, count)) = &mut reading.read
-                && let Some(block) = Arc::get_mut(&mut request.block)
-                && let Some(block) = block.get_mut(..request.size)
-            {
-                *count = read_full_at(&*request.file, block, request.offset).ok();
+            let mut reading = Reading { exchange: self, request: Some(request), count: None };
+            if let Some(request) = &mut reading.request {
+                reading.count = request.serve();
             }
         }
     }
@@ -157,18 +159,30 @@ impl Exchange {
     }
 }
 
+impl Request {
+    fn serve(&mut self) -> Option<usize> {
+        if let Some(advice) = self.advice.clone() {
+            self.file.read_ahead(advice);
+        }
+        let block = Arc::get_mut(&mut self.block)?.get_mut(..self.size)?;
+        read_full_at(&*self.file, block, self.offset).ok()
+    }
+}
+
 /// A read under way. Should it panic, it ends all the same, as one that failed: somebody may be waiting for
 /// it.
 struct Reading<'a> {
     exchange: &'a Exchange,
-    read: Option<(Request, Option<usize>)>,
+    request: Option<Request>,
+    count: Option<usize>,
 }
 
 impl Drop for Reading<'_> {
     fn drop(&mut self) {
-        let read = self.read.take();
+        let outcome = self.count.map_or(Outcome::Failed, Outcome::Read);
+        let request = self.request.take();
         *lock(&self.exchange.turn) =
-            read.map_or(Turn::Idle, |(request, count)| Turn::Read(request, count));
+            request.map_or(Turn::Idle, |request| Turn::Done(request, outcome));
         self.exchange.changed.notify_one();
     }
 }

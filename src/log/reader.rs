@@ -19,7 +19,7 @@ pub(crate) struct LogReader {
     /// Read complete segments through a map.
     map: bool,
     /// Read ahead in a thread of its own.
-    ahead: bool,
+    may_read_ahead: bool,
     open: Option<OpenSegment>,
     /// What the segment before was read into.
     blocks: Blocks,
@@ -47,8 +47,9 @@ struct Located {
 }
 
 impl LogReader {
-    pub(crate) fn new(log: Arc<Log>, map: bool, ahead: bool) -> LogReader {
-        LogReader { log, map, ahead, open: None, blocks: Blocks::new(ahead) }
+    pub(crate) fn new(log: Arc<Log>, map: bool, may_read_ahead: bool) -> LogReader {
+        let blocks = Blocks::new(may_read_ahead);
+        LogReader { log, map, may_read_ahead, open: None, blocks }
     }
 
     /// The first record at or after `position` that begins below `visible`, up to which everything has been
@@ -86,6 +87,7 @@ impl LogReader {
     /// Lets go of the segment, so that its file can be recycled; false when it holds none.
     pub(crate) fn release(&mut self) -> bool {
         self.open = None;
+        self.blocks = Blocks::new(self.may_read_ahead);
         // Not only when a segment is open: one that could not be opened was pinned all the same.
         lock(&self.log.segments).pinned.take().is_some()
     }
@@ -129,9 +131,10 @@ impl LogReader {
                 open.sequences = located.sequences;
             }
             None => {
-                let scanner = self
-                    .scanner(&located)?
-                    .with_blocks(std::mem::replace(&mut self.blocks, Blocks::new(self.ahead)));
+                let scanner = self.scanner(&located)?.with_blocks(std::mem::replace(
+                    &mut self.blocks,
+                    Blocks::new(self.may_read_ahead),
+                ));
                 self.open = Some(OpenSegment {
                     number: located.number,
                     base: located.base,
@@ -165,7 +168,8 @@ impl LogReader {
             },
         };
         if let Some(former) = self.open.take_if(|open| open.number != located.number) {
-            // Its map, if it has one, goes before its file may be recycled.
+            // Its map, if it has one, goes before its file may be recycled. Nothing is waited for: who has
+            // come to a segment's end has taken all that was asked of it.
             self.blocks = former.scanner.into_blocks();
         }
         segments.pinned = Some(located.number);

@@ -259,10 +259,9 @@ pub(crate) fn decode_header(
     Ok(found)
 }
 
-/// The size of a record as its header claims it, unproven; `None` when `bytes` hold no header. Never 0.
-pub(crate) fn claimed_size(bytes: &[u8]) -> Option<u64> {
-    let header = bytes.first_chunk::<HEADER_SIZE>()?;
-    Some(record_size(u32_at(header, 12) as usize) as u64)
+/// The size of a record as the header at the start of `bytes` claims it, unproven. Never 0.
+pub(crate) fn claimed_size(bytes: &[u8]) -> u64 {
+    (HEADER_SIZE as u64 + u64::from(u32_at(bytes, 12))).next_multiple_of(ALIGNMENT as u64)
 }
 
 /// Checks the rest of a record, `bytes` being the whole of it, and returns its payload.

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::blocks::{BLOCK_KEPT_MAX, BLOCK_MAX, BLOCK_MIN, Blocks};
+use super::blocks::{AHEAD, BLOCK_KEPT_MAX, BLOCK_MAX, BLOCK_MIN, Blocks};
 use super::lsn::Lsn;
 use super::record::{
     ALIGNMENT, Flaw, HEADER_SIZE, Kind, RecordHeader, Seed, check_payload, claimed_size,
@@ -12,10 +12,6 @@ use super::record::{
 use super::segment::PAGE;
 use crate::bytes::Bytes;
 use crate::storage::{File, Map, read_full_at};
-
-/// Bytes read ahead at once: more than otherwise, since to wake the thread that reads them costs as much as
-/// reading some of them.
-const AHEAD: usize = BLOCK_KEPT_MAX - BLOCK_MIN;
 
 /// The system is told of so much that will be read, so that the device never waits for who reads.
 const ADVICE: u64 = 4 << 20;
@@ -118,7 +114,7 @@ impl Scanner {
     /// What it read into, for the next.
     pub(crate) fn into_blocks(mut self) -> Blocks {
         // What was asked for is of this segment's file.
-        self.blocks.take_ahead();
+        self.blocks.take_back();
         self.blocks
     }
 
@@ -247,13 +243,15 @@ impl Scanner {
     }
 
     fn header_in(&self, bytes: &[u8], offset: u64) -> Option<RecordHeader> {
-        // A header names its own Lsn: comparing that first spares nearly every checksum.
+        let lsn = self.claimed_lsn(bytes, offset)?;
+        decode_header(&self.seed, bytes, offset, lsn).ok()
+    }
+
+    /// The Lsn of what may be a header at `offset`; to compare it first spares nearly every checksum.
+    fn claimed_lsn(&self, bytes: &[u8], offset: u64) -> Option<Lsn> {
         let named = Lsn(u64_at(bytes, 16));
-        let expected = if self.any_lsn { named } else { self.lsn_at(offset) };
-        if named != expected || !(1..=6).contains(&bytes[4]) || bytes[5..8] != [0; 3] {
-            return None;
-        }
-        decode_header(&self.seed, bytes, offset, expected).ok()
+        let is_here = self.any_lsn || named == self.lsn_at(offset);
+        (is_here && (1..=6).contains(&bytes[4]) && bytes[5..8] == [0; 3]).then_some(named)
     }
 
     /// Looks through all that lies between `from` and `limit`: the highest watermark that a valid header
@@ -299,7 +297,7 @@ impl Scanner {
         let wanted = (limit - offset).min(next.max(size) as u64) as usize;
         self.blocks.next = (2 * next).min(BLOCK_MAX);
         self.block_size = 0;
-        self.block_size = match self.blocks.read_ahead(offset, size) {
+        self.block_size = match self.blocks.take_read(offset, size) {
             Some(count) => count,
             None => self.origin.read(&mut self.blocks.free(wanted)[..wanted], offset)?,
         };
@@ -313,22 +311,28 @@ impl Scanner {
     /// Asks for the next block, and tells the system of what follows it, in large parts.
     fn ask_ahead(&mut self, limit: u64) {
         let Origin::File(file) = &self.origin else { return };
-        let Some((offset, size)) = self.next_block(limit) else { return };
+        let next = if self.blocks.may_read_ahead { self.next_block(limit) } else { None };
+        let (offset, size) = next.unwrap_or((self.block_at + self.block_size as u64, 0));
         let told = self.advised.max(offset)..limit.min(offset + size as u64 + ADVICE);
         let is_much = told.end.saturating_sub(told.start) >= ADVICE / 2;
         let advice = is_much.then_some(told);
         self.advised = advice.as_ref().map_or(self.advised, |told| told.end);
-        self.blocks.ask_ahead(file, offset, size, advice);
+        match next {
+            Some((offset, size)) => self.blocks.ask(file, offset, size, advice),
+            None => advice.into_iter().for_each(|told| file.read_ahead(told)),
+        }
     }
 
     /// Where the next block will begin, and its size: from the first record on that will not be looked for in
-    /// this one, as far as headers claim their sizes. They are not proven yet; a wrong one spoils the guess
-    /// and nothing else.
+    /// this one, as far as what seem to be headers claim their sizes. They are not proven yet; a wrong one
+    /// spoils the guess and nothing else.
     fn next_block(&self, limit: u64) -> Option<(u64, usize)> {
         let block = &self.blocks.block[..self.block_size];
         let (mut end, mut large) = (0, 0);
-        while let Some(size) = block.get(end..).and_then(claimed_size)
-            && size.max(behind(large)) <= (block.len() - end) as u64
+        while let Some(rest) = block.get(end..).filter(|rest| rest.len() >= HEADER_SIZE)
+            && self.claimed_lsn(rest, self.block_at + end as u64).is_some()
+            && let size = claimed_size(rest)
+            && size.max(behind(large)) <= rest.len() as u64
         {
             end += size as usize;
             large = if size > BLOCK_MAX as u64 { size as usize } else { 0 };
@@ -338,8 +342,9 @@ impl Scanner {
             _ => (AHEAD / large).max(1) * large + BLOCK_MIN,
         };
         let offset = self.block_at + end as u64;
+        let size = limit.saturating_sub(offset).min(wanted as u64) as usize;
         let is_last = self.block_at + block.len() as u64 >= limit;
-        (end > 0 && !is_last).then(|| (offset, (limit - offset).min(wanted as u64) as usize))
+        (end > 0 && !is_last && size <= BLOCK_KEPT_MAX).then_some((offset, size))
     }
 }
 
@@ -353,6 +358,7 @@ mod tests {
     use std::collections::VecDeque;
 
     use super::*;
+    use crate::log::read_ahead::ReadAhead;
     use crate::log::record::{PendingRecord, Place};
     use crate::storage::sim::SimDisk;
     use crate::storage::write_all_at;
@@ -405,11 +411,9 @@ mod tests {
         write_all_at(&*file, bytes, 0).expect("works");
         let map = Origin::Map(Box::new(bytes.to_vec()));
         let origins = [Origin::File(Arc::clone(&file)), Origin::File(file), map];
-        let mut may_read_ahead = true;
-        origins.map(|origin| {
-            let scanner = Scanner::new(origin, Seed::new(&SEED, 1), Lsn(0));
-            scanner.with_blocks(Blocks::new(std::mem::take(&mut may_read_ahead)))
-        })
+        let [first, second, third] =
+            origins.map(|origin| Scanner::new(origin, Seed::new(&SEED, 1), Lsn(0)));
+        [first.with_blocks(Blocks::new(true)), second, third]
     }
 
     #[test]
@@ -491,6 +495,7 @@ mod tests {
         for step in [1, 2, 7, 23, 59] {
             for mut scanner in scanners(&bytes) {
                 for turn in (0..120).map(|turn| turn * step % 60) {
+                    scanner.blocks.ahead.iter().for_each(ReadAhead::wait_for_read);
                     let found = scanner.record_at(places[turn], limit).expect("whole");
                     assert_eq!(found.header.sequence, turn as u64);
                     assert!(found.payload.iter().all(|byte| *byte == turn as u8), "{turn}");
@@ -502,7 +507,7 @@ mod tests {
     /// The system is told of all that follows the first blocks, once, and of much at a time.
     #[test]
     fn what_will_be_read_is_told_once() {
-        for size in [1000, 50_000, 600_000] {
+        for size in [1000, 50_000, 600_000, BLOCK_KEPT_MAX - BLOCK_MIN - 40] {
             let mut bytes = vec![0; PAGE as usize];
             let mut places = Vec::new();
             while bytes.len() < 20 << 20 {
@@ -554,30 +559,30 @@ mod tests {
         }
     }
 
-    /// A file that is shorter than its records say, or longer than when it was asked for.
+    /// What was there when it was asked for is not all that is there now.
     #[test]
-    fn i6_what_was_read_ahead_of_a_growing_file_is_read_again() {
+    fn i6_what_was_read_ahead_to_the_end_of_a_file_is_read_again_when_it_has_grown() {
         let file = SimDisk::new(1).storage().create("segment").expect("a new name");
-        let size = record(20_000, PAGE).len() as u64;
-        let end = |count: u64| PAGE + count * size;
+        let size = record(50_000, PAGE).len() as u64;
+        let at = |turn: u64| PAGE + turn * size;
         let write = |turn| {
-            write_all_at(&*file, &record(20_000, end(turn)), end(turn)).expect("works");
+            write_all_at(&*file, &record(50_000, at(turn)), at(turn)).expect("works");
         };
-        (0..40).for_each(write);
+        (0..12).for_each(write);
+        // Half a record more.
+        write_all_at(&*file, &record(50_000, at(12))[..25_000], at(12)).expect("works");
         let scanner = Scanner::new(Origin::File(Arc::clone(&file)), Seed::new(&SEED, 1), Lsn(0));
         let mut scanner = scanner.with_blocks(Blocks::new(true));
-        let mut read = |turn, limit| scanner.record_at(end(turn), limit).map(|_| ());
-        for turn in 0..30 {
-            read(turn, end(30)).expect("whole");
-        }
-        for turn in 30..100 {
-            write(turn + 10);
-            read(turn, end(turn + 10)).expect("whole");
-        }
-        for turn in 100..110 {
-            read(turn, end(200)).expect("whole");
-        }
-        assert!(matches!(read(110, end(200)), Err(ScanError::Invalid(_))));
+        let mut is_read = |turn, wait: bool| {
+            let is_read = scanner.record_at(at(turn), at(100)).is_ok();
+            scanner.blocks.ahead.iter().filter(|_| wait).for_each(ReadAhead::wait_for_read);
+            is_read
+        };
+        assert!((0..12).all(|turn| is_read(turn, true)));
+        assert!(!is_read(12, true));
+        (12..40).for_each(write);
+        assert!((12..40).all(|turn| is_read(turn, true)));
+        assert!(!is_read(40, false));
     }
 
     /// What is handed out stays as it is, however much is read behind it.

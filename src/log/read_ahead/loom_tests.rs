@@ -54,16 +54,20 @@ fn ask(exchange: &Exchange, file: &Arc<dyn File>, offset: u64) {
 }
 
 fn take(exchange: &Exchange, offset: u64, seen: &Seen) {
-    let (request, count) = exchange.take().expect("asked");
+    let (request, outcome) = exchange.take().expect("asked");
     assert_eq!(request.offset, offset);
     let wanted: Vec<u8> = (0..4).map(|at| (offset + at) as u8).collect();
-    match count {
-        Some(count) => {
+    match outcome {
+        Outcome::Read(count) => {
             assert_eq!((count, &*request.block), (4, &wanted));
             seen.note("read");
         }
-        None => {
-            assert!(offset == FAILS || *request.block == [0; 4], "not begun");
+        Outcome::Failed => {
+            assert_eq!(offset, FAILS);
+            seen.note("failed");
+        }
+        Outcome::TakenBack => {
+            assert_eq!(*request.block, [0; 4], "not begun");
             seen.note("taken back");
         }
     }
@@ -85,7 +89,7 @@ fn what_is_asked_for_comes_back_once_and_as_it_is() {
         thread.join().expect("no panic");
         assert_eq!(Arc::strong_count(&file), 1);
     });
-    finished.reached(&["read", "taken back", "slept"]);
+    finished.reached(&["read", "failed", "taken back", "slept"]);
 }
 
 /// It ends while a block is asked for, is being read, or lies there.

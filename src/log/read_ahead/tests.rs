@@ -88,7 +88,7 @@ fn what_was_asked_for_comes_with_its_place() {
         bench.ask(offset);
         bench.end_read(Ok(()));
         let (request, count) = bench.ahead.take().expect("asked");
-        assert_eq!((request.offset, count), (offset, Some(10)));
+        assert_eq!((request.offset, count), (offset, Outcome::Read(10)));
         assert!(request.block[..10].iter().zip(offset..).all(|(byte, at)| *byte == at as u8));
         assert_eq!(request.block[10..], [0; 10]);
         assert!(bench.ahead.take().is_none(), "it was taken");
@@ -101,7 +101,7 @@ fn the_system_is_told_before_anything_is_read() {
     bench.ask_with(7, Some(7..5000));
     assert_eq!(bench.begun.recv(), Ok(5000));
     bench.end_read(Ok(()));
-    assert_eq!(bench.ahead.take().expect("asked").1, Some(10));
+    assert_eq!(bench.ahead.take().expect("asked").1, Outcome::Read(10));
 }
 
 /// I6: who wants those bytes reads them again, and is told what is wrong.
@@ -111,10 +111,10 @@ fn i6_an_error_is_met_by_who_then_reads() {
     bench.ask(7);
     bench.end_read(Err(io::ErrorKind::Other.into()));
     let (request, count) = bench.ahead.take().expect("asked");
-    assert_eq!((request.offset, count), (7, None));
+    assert_eq!((request.offset, count), (7, Outcome::Failed));
     bench.ask(8);
     bench.end_read(Ok(()));
-    assert_eq!(bench.ahead.take().expect("asked").1, Some(10), "it goes on");
+    assert_eq!(bench.ahead.take().expect("asked").1, Outcome::Read(10), "it goes on");
 }
 
 #[test]
@@ -124,11 +124,11 @@ fn a_read_that_panics_holds_nobody_up() {
     bench.begun.recv().expect("it begins");
     let Bench { ahead, file, begun, go } = bench;
     drop(go);
-    assert!(matches!(ahead.take(), Some((_, None))));
+    assert!(matches!(ahead.take(), Some((_, Outcome::Failed))));
     // Nobody serves any more: what is asked for is taken back.
     let block = Arc::new(vec![0; 20]);
     ahead.ask(Request { file, offset: 2, size: 10, advice: None, block });
-    assert!(matches!(ahead.take(), Some((_, None))));
+    assert!(matches!(ahead.take(), Some((_, Outcome::TakenBack))));
     assert!(begun.try_recv().is_err());
 }
 
@@ -156,7 +156,7 @@ fn i4_only_a_block_of_its_own_is_read_into() {
             block,
         });
         bench.ahead.wait_for_read();
-        assert!(matches!(bench.ahead.take(), Some((_, None))));
+        assert!(matches!(bench.ahead.take(), Some((_, Outcome::Failed))));
     }
     assert_eq!(*used, [0; 20]);
     assert!(bench.begun.try_recv().is_err());
