@@ -360,7 +360,7 @@ mod tests {
     use super::*;
     use crate::log::read_ahead::ReadAhead;
     use crate::log::record::{PendingRecord, Place};
-    use crate::storage::sim::SimDisk;
+    use crate::storage::sim::{CallKind, Fault, FaultPlan, SimDisk};
     use crate::storage::write_all_at;
 
     /// What is found behind `PAGE` in a file that holds one witness at `at`, and noise before it or none.
@@ -557,6 +557,33 @@ mod tests {
             let found = next.with_blocks(former.into_blocks()).record_at(*place, limit);
             assert_eq!(found.expect("whole").header.sequence, 2);
         }
+    }
+
+    /// Near a place that cannot be read each try may take the device long.
+    #[test]
+    fn i6_after_a_failed_read_ahead_there_is_no_other() {
+        let disk = SimDisk::new(1);
+        let file = disk.storage().create("segment").expect("a new name");
+        let mut bytes = vec![0; PAGE as usize];
+        let places = [(); 60].map(|()| {
+            let at = bytes.len() as u64;
+            bytes.extend_from_slice(&record(50_000, at));
+            at
+        });
+        write_all_at(&*file, &bytes, 0).expect("works");
+        let scanner = Scanner::new(Origin::File(file), Seed::new(&SEED, 1), Lsn(0));
+        let mut scanner = scanner.with_blocks(Blocks::new(true));
+        let mut is_planned = false;
+        for at in places {
+            scanner.record_at(at, bytes.len() as u64).expect("whole");
+            scanner.blocks.ahead.iter().for_each(ReadAhead::wait_for_read);
+            if scanner.blocks.ahead.is_some() && !is_planned {
+                is_planned = true;
+                let fault = FaultPlan::new(Fault::Error(io::ErrorKind::Other));
+                disk.set_plan(fault.on(&[CallKind::Read]));
+            }
+        }
+        assert!(is_planned && !scanner.blocks.may_read_ahead);
     }
 
     /// What was there when it was asked for is not all that is there now.
