@@ -187,6 +187,9 @@ impl Drop for Reading<'_> {
     }
 }
 
+#[cfg(all(test, not(shuttle)))]
+mod only_read;
+
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
 

@@ -1,52 +1,19 @@
 //! Who reads and who reads ahead, in every interleaving: what was asked for comes back once, as it is in the
 //! file, and neither waits for ever.
 
+use super::only_read::{OnlyRead, numbers};
 use super::*;
-use crate::storage::Map;
 use crate::sync::model::{Seen, explore, spawn};
 
-/// A file whose bytes are their offsets; it has an end.
-struct Numbers;
-
-impl File for Numbers {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        if offset == FAILS {
-            return Err(io::ErrorKind::Other.into());
-        }
-        buffer.iter_mut().zip(offset..).for_each(|(byte, at)| *byte = at as u8);
-        Ok(buffer.len())
-    }
-
-    fn size(&self) -> io::Result<u64> {
-        unreachable!("only read")
-    }
-
-    fn write_at(&self, _: &[u8], _: u64) -> io::Result<usize> {
-        unreachable!("only read")
-    }
-
-    fn set_size(&self, _: u64) -> io::Result<()> {
-        unreachable!("only read")
-    }
-
-    fn allocate(&self, _: u64) -> io::Result<()> {
-        unreachable!("only read")
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        unreachable!("only read")
-    }
-
-    fn sync_all(&self) -> io::Result<()> {
-        unreachable!("only read")
-    }
-
-    fn map(&self, _: u64) -> io::Result<Box<dyn Map>> {
-        unreachable!("only read")
-    }
-}
-
 const FAILS: u64 = 99;
+
+fn file() -> Arc<dyn File> {
+    let read = |buffer: &mut [u8], offset| match offset {
+        FAILS => Err(io::ErrorKind::Other.into()),
+        _ => numbers(buffer, offset),
+    };
+    Arc::new(OnlyRead { read, told: |_| {} })
+}
 
 fn ask(exchange: &Exchange, file: &Arc<dyn File>, offset: u64) {
     let block = Arc::new(vec![0; 4]);
@@ -80,7 +47,7 @@ fn what_is_asked_for_comes_back_once_and_as_it_is() {
         let exchange = Arc::new(Exchange::default());
         let own = Arc::clone(&exchange);
         let thread = spawn(move || own.serve());
-        let file: Arc<dyn File> = Arc::new(Numbers);
+        let file = file();
         for offset in [FAILS, 20] {
             ask(&exchange, &file, offset);
             take(&exchange, offset, seen);
@@ -99,7 +66,7 @@ fn i8_whenever_it_ends_no_file_is_held() {
         let exchange = Arc::new(Exchange::default());
         let own = Arc::clone(&exchange);
         let thread = spawn(move || own.serve());
-        let file: Arc<dyn File> = Arc::new(Numbers);
+        let file = file();
         ask(&exchange, &file, 10);
         exchange.end();
         seen.note_if(Arc::strong_count(&file) == 1, "closed");

@@ -1,54 +1,7 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+use super::only_read::{OnlyRead, numbers};
 use super::*;
-use crate::storage::Map;
-
-/// A file whose bytes are their offsets, and which lets each read begin and end when it is told to.
-struct Slow {
-    begun: Sender<u64>,
-    go: Mutex<Receiver<io::Result<()>>>,
-}
-
-impl File for Slow {
-    fn read_ahead(&self, range: Range<u64>) {
-        self.begun.send(range.end).expect("the test waits for it");
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.begun.send(offset).expect("the test waits for it");
-        lock(&self.go).recv().expect("the test lets it go on")?;
-        buffer.iter_mut().zip(offset..).for_each(|(byte, at)| *byte = at as u8);
-        Ok(buffer.len())
-    }
-
-    fn size(&self) -> io::Result<u64> {
-        unreachable!("only read")
-    }
-
-    fn write_at(&self, _: &[u8], _: u64) -> io::Result<usize> {
-        unreachable!("only read")
-    }
-
-    fn set_size(&self, _: u64) -> io::Result<()> {
-        unreachable!("only read")
-    }
-
-    fn allocate(&self, _: u64) -> io::Result<()> {
-        unreachable!("only read")
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        unreachable!("only read")
-    }
-
-    fn sync_all(&self) -> io::Result<()> {
-        unreachable!("only read")
-    }
-
-    fn map(&self, _: u64) -> io::Result<Box<dyn Map>> {
-        unreachable!("only read")
-    }
-}
 
 struct Bench {
     ahead: ReadAhead,
@@ -60,7 +13,15 @@ struct Bench {
 impl Bench {
     fn new() -> Bench {
         let ((begun, seen), (go, may)) = (channel(), channel());
-        let file = Arc::new(Slow { begun, go: Mutex::new(may) });
+        let (told, may) = (begun.clone(), Mutex::new(may));
+        // Each read says that it begins, and ends when it is told how.
+        let read = move |buffer: &mut [u8], offset| {
+            begun.send(offset).expect("the test waits for it");
+            lock(&may).recv().expect("the test lets it go on")?;
+            numbers(buffer, offset)
+        };
+        let told = move |range: Range<u64>| told.send(range.end).expect("the test waits for it");
+        let file = Arc::new(OnlyRead { read, told });
         Bench { ahead: ReadAhead::start().expect("threads are to be had"), file, begun: seen, go }
     }
 
