@@ -177,11 +177,8 @@ fn reopened(path: &Path) {
     let first = begin.elapsed().as_micros();
     let resident = resident() - before;
     let (mut count, begin) = (0, Instant::now());
-    loop {
-        match take(&channel, TAKEN) {
-            0 => break,
-            taken => count += taken,
-        }
+    while let taken @ 1.. = take(&channel, TAKEN) {
+        count += taken;
     }
     let drained = begin.elapsed().as_nanos() / (count.max(1) as u128);
     print!("{opening:12} {first:18} {resident:16} {drained:20}");

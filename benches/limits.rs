@@ -222,7 +222,7 @@ fn acks() {
             });
             let (begin, mut turn) = (Instant::now(), 0);
             while begin.elapsed() < TIME {
-                commit(put, record(100), turn % 16 * (64 << 10));
+                put_batch(put, turn);
                 sender.send(turn).expect("it listens");
                 turn += 1;
             }
@@ -236,7 +236,7 @@ fn acks() {
         &mut || {
             rate(|| {
                 turn += 1;
-                commit(one, record(100), turn % 16 * (64 << 10));
+                put_batch(one, turn);
             })
         },
         &mut || both(one, again),
@@ -245,6 +245,10 @@ fn acks() {
     println!("\nbatches of 100      commits/s of raw   share left with durable acks beside");
     println!("in the same file    {alone:16.0} {:36.2}", same / alone);
     println!("in another file     {alone:16.0} {:36.2}", apart / alone);
+}
+
+fn put_batch(file: &File, turn: u64) {
+    commit(file, record(100), turn % 16 * (64 << 10));
 }
 
 fn commit(file: &File, size: usize, offset: u64) {

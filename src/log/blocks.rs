@@ -21,7 +21,7 @@ pub(super) const AHEAD: usize = 1 << 20;
 pub(super) const BLOCK_KEPT_MAX: usize = AHEAD + BLOCK_MIN;
 
 /// Blocks kept that events handed out may still use, to be read into again: new memory costs time.
-const BLOCKS_KEPT: usize = 2;
+pub(super) const BLOCKS_KEPT: usize = 2;
 
 /// What a scanner reads into. It goes from segment to segment with who reads them in turn.
 pub(crate) struct Blocks {
@@ -29,7 +29,7 @@ pub(crate) struct Blocks {
     /// How much the next block is to hold.
     pub(super) next: usize,
     /// Earlier blocks.
-    kept: VecDeque<Arc<Vec<u8>>>,
+    pub(super) kept: VecDeque<Arc<Vec<u8>>>,
     /// Whether blocks may be read ahead, in a thread of its own.
     pub(super) may_read_ahead: bool,
     pub(super) ahead: Option<ReadAhead>,

@@ -80,7 +80,7 @@ pub(crate) struct RecordHeader {
 impl RecordHeader {
     /// Bytes of the whole record: header, payload, padding.
     pub(crate) fn record_size(&self) -> u64 {
-        record_size(self.payload_size as usize) as u64
+        stated_size(self.payload_size)
     }
 
     /// The position after the record.
@@ -92,6 +92,11 @@ impl RecordHeader {
 /// Bytes of a record with a payload of `payload_size` bytes.
 pub(crate) fn record_size(payload_size: usize) -> usize {
     (HEADER_SIZE + payload_size).next_multiple_of(ALIGNMENT)
+}
+
+/// The same for a size that a header states, which may be more than memory can hold.
+fn stated_size(payload_size: u32) -> u64 {
+    (HEADER_SIZE as u64 + u64::from(payload_size)).next_multiple_of(ALIGNMENT as u64)
 }
 
 /// What binds a segment's checksums to it: a hasher that has seen the channel's id and the segment's number.
@@ -261,7 +266,7 @@ pub(crate) fn decode_header(
 
 /// The size of a record as the header at the start of `bytes` claims it, unproven. Never 0.
 pub(crate) fn claimed_size(bytes: &[u8]) -> u64 {
-    (HEADER_SIZE as u64 + u64::from(u32_at(bytes, 12))).next_multiple_of(ALIGNMENT as u64)
+    stated_size(u32_at(bytes, 12))
 }
 
 /// Checks the rest of a record, `bytes` being the whole of it, and returns its payload.

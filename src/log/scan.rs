@@ -358,6 +358,7 @@ mod tests {
     use std::collections::VecDeque;
 
     use super::*;
+    use crate::log::blocks::BLOCKS_KEPT;
     use crate::log::read_ahead::ReadAhead;
     use crate::log::record::{PendingRecord, Place};
     use crate::storage::sim::{CallKind, Fault, FaultPlan, SimDisk};
@@ -532,6 +533,16 @@ mod tests {
         }
     }
 
+    /// Where there are no records there is nothing to guess the next block by.
+    #[test]
+    fn over_zeros_nothing_is_read_ahead() {
+        let limit = PAGE + (2 << 20);
+        let [mut scanner, ..] = scanners(&vec![0; limit as usize]);
+        assert!(scanner.look_behind(PAGE, limit).expect("works").is_blank);
+        assert!(scanner.next_header(PAGE, limit).expect("works").is_none());
+        assert!(scanner.blocks.ahead.is_none());
+    }
+
     /// The next segment is another file, and whoever reads on there may begin anywhere.
     #[test]
     fn i2_what_was_read_ahead_goes_with_its_segment() {
@@ -634,6 +645,7 @@ mod tests {
                     let (turn, payload) = held.pop_front().expect("just seen");
                     assert!(payload.iter().all(|byte| *byte == turn), "{turn}");
                 }
+                assert!(scanner.blocks.kept.len() <= BLOCKS_KEPT);
             }
             assert!(held.iter().all(|(turn, payload)| **payload == [*turn; 20_000]));
         }

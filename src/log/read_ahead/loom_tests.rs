@@ -1,18 +1,24 @@
 //! Who reads and who reads ahead, in every interleaving: what was asked for comes back once, as it is in the
 //! file, and neither waits for ever.
 
+use loom::thread::JoinHandle;
+
 use super::only_read::{OnlyRead, numbers};
-use super::*;
+use super::{Arc, Exchange, File, Outcome, Request, io};
 use crate::sync::model::{Seen, explore, spawn};
 
 const FAILS: u64 = 99;
 
-fn file() -> Arc<dyn File> {
+/// An exchange, the thread that serves it, and a file.
+fn served() -> (Arc<Exchange>, JoinHandle<()>, Arc<dyn File>) {
+    let exchange = Arc::new(Exchange::default());
+    let own = Arc::clone(&exchange);
+    let thread = spawn(move || own.serve());
     let read = |buffer: &mut [u8], offset| match offset {
         FAILS => Err(io::ErrorKind::Other.into()),
         _ => numbers(buffer, offset),
     };
-    Arc::new(OnlyRead { read, told: |_| {} })
+    (exchange, thread, Arc::new(OnlyRead { read, told: |_| {} }))
 }
 
 fn ask(exchange: &Exchange, file: &Arc<dyn File>, offset: u64) {
@@ -44,10 +50,7 @@ fn take(exchange: &Exchange, offset: u64, seen: &Seen) {
 #[test]
 fn what_is_asked_for_comes_back_once_and_as_it_is() {
     let finished = explore("read_ahead.turns", None, 9_000, |seen| {
-        let exchange = Arc::new(Exchange::default());
-        let own = Arc::clone(&exchange);
-        let thread = spawn(move || own.serve());
-        let file = file();
+        let (exchange, thread, file) = served();
         for offset in [FAILS, 20] {
             ask(&exchange, &file, offset);
             take(&exchange, offset, seen);
@@ -63,10 +66,7 @@ fn what_is_asked_for_comes_back_once_and_as_it_is() {
 #[test]
 fn i8_whenever_it_ends_no_file_is_held() {
     let finished = explore("read_ahead.end", None, 120, |seen| {
-        let exchange = Arc::new(Exchange::default());
-        let own = Arc::clone(&exchange);
-        let thread = spawn(move || own.serve());
-        let file = file();
+        let (exchange, thread, file) = served();
         ask(&exchange, &file, 10);
         exchange.end();
         seen.note_if(Arc::strong_count(&file) == 1, "closed");
