@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::blocks::{AHEAD, BLOCK_KEPT_MAX, BLOCK_MAX, BLOCK_MIN, Blocks};
+use super::blocks::{BLOCK_KEPT_MAX, BLOCK_MAX, BLOCK_MIN, Blocks};
 use super::lsn::Lsn;
 use super::record::{
     ALIGNMENT, Flaw, HEADER_SIZE, Kind, RecordHeader, Seed, check_payload, claimed_size,
@@ -337,9 +337,10 @@ impl Scanner {
             end += size as usize;
             large = if size > BLOCK_MAX as u64 { size as usize } else { 0 };
         }
+        let ahead = self.blocks.ahead_size();
         let wanted = match large {
-            0 => AHEAD,
-            _ => (AHEAD / large).max(1) * large + BLOCK_MIN,
+            0 => ahead,
+            _ => (ahead / large).max(1) * large + BLOCK_MIN,
         };
         let offset = self.block_at + end as u64;
         let size = limit.saturating_sub(offset).min(wanted as u64) as usize;
