@@ -135,7 +135,7 @@ impl Entry {
     ) -> Entry {
         let size = record_size(Payload::size(&batch));
         let record = match u32::try_from(size).expect("limits keep a record far below 4 GiB") {
-            _ if size <= whole_size => Record::Encoded(encode_put(buffers.take(), &batch)),
+            _ if size <= whole_size => Record::Encoded(encode_put(buffers.take(size), &batch)),
             size => Record::Streamed(u64::from(size)),
         };
         Entry { record, effect: Effect::Put(batch), sync, refusal: Some(Arc::clone(refusal)) }
