@@ -9,8 +9,9 @@
 //! This file knows no disk: what a group is, is the business of [`Groups`], and loom runs this very code.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 
-use crate::sync::{Condvar, Mutex, MutexGuard, lock, wait};
+use crate::sync::{AtomicBool, Condvar, Mutex, MutexGuard, lock, wait};
 
 /// Syncs that may be under way at once. Each goes through an open file description of its own, because
 /// the kernel reports a failed write-back once per description.
@@ -80,6 +81,8 @@ pub(crate) struct GroupCommit<G: Groups> {
     groups: G,
     state: Mutex<State<G>>,
     seats: [Condvar; SEATS],
+    /// Whether `failed` of the state is set: so who only asks takes no lock.
+    has_failed: AtomicBool,
 }
 
 struct State<G: Groups> {
@@ -127,7 +130,7 @@ impl<G: Groups> GroupCommit<G> {
             closed: false,
         };
         let seats = std::array::from_fn(|_| Condvar::new());
-        GroupCommit { groups, state: Mutex::new(state), seats }
+        GroupCommit { groups, state: Mutex::new(state), seats, has_failed: AtomicBool::new(false) }
     }
 
     pub(crate) fn groups(&self) -> &G {
@@ -136,13 +139,22 @@ impl<G: Groups> GroupCommit<G> {
 
     /// Why the log stopped, if it has.
     pub(crate) fn failure(&self) -> Option<G::Error> {
+        if !self.has_failed.load(Ordering::Acquire) {
+            return None;
+        }
         lock(&self.state).failed.clone()
+    }
+
+    /// Notes why the log stops, unless it has stopped before.
+    fn note_failure(&self, state: &mut State<G>, error: G::Error) {
+        state.failed.get_or_insert(error);
+        self.has_failed.store(true, Ordering::Release);
     }
 
     /// Stops the log: everything not yet acknowledged fails, and everything later.
     pub(crate) fn fail(&self, error: G::Error) {
         let mut state = lock(&self.state);
-        state.failed.get_or_insert(error);
+        self.note_failure(&mut state, error);
         self.wake_everybody(state);
     }
 
@@ -310,7 +322,7 @@ impl<G: Groups> GroupCommit<G> {
                 Some(Written { group, order, until })
             }
             Err(error) => {
-                state.failed.get_or_insert(error);
+                self.note_failure(&mut state, error);
                 None
             }
         }
@@ -340,7 +352,7 @@ impl<G: Groups> GroupCommit<G> {
                 self.wake_everybody(state);
             }
             Err(error) => {
-                state.failed.get_or_insert(error);
+                self.note_failure(&mut state, error);
             }
         }
     }
@@ -407,7 +419,7 @@ impl<G: Groups> Drop for Roles<'_, G> {
             state.writing = false;
         }
         if !self.finished {
-            state.failed.get_or_insert(self.commit.groups.broken());
+            self.commit.note_failure(&mut state, self.commit.groups.broken());
             // What was being applied never will be done.
             state.counting = 0;
         }
