@@ -525,11 +525,14 @@ fn every_option_is_one_of_its_own() {
 
 #[test]
 fn the_largest_event_fits_and_a_byte_more_does_not() {
-    let channel = open(ChannelOptions::new());
+    let channel = open(ChannelOptions::new().transaction_bytes(3 * EVENT_SIZE_MAX));
     let overhead = Event::new("").size();
     let event = |size: u64| Event::new(vec![7; (size - overhead) as usize]);
     assert_eq!(event(EVENT_SIZE_MAX).size(), EVENT_SIZE_MAX);
     let mut put = channel.begin_put();
     put.put(event(EVENT_SIZE_MAX)).expect("fits");
     assert!(matches!(put.put(event(EVENT_SIZE_MAX + 1)), Err(PutError::TooLarge(_))));
+    let together = vec![event(EVENT_SIZE_MAX + 1)];
+    assert!(matches!(put.put_all(together), Err(PutError::TooLarge(_))));
+    put.put_all(vec![event(EVENT_SIZE_MAX)]).expect("fits");
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use flumen::{Channel, ChannelOptions, CommitError, Event, FileChannel, PutError};
+use flumen::{
+    Channel, ChannelOptions, CommitError, Durability, Event, FileChannel, PutError, TakeError,
+};
 
 fn put_all(channel: &dyn Channel, bodies: &[&str]) {
     let mut put = channel.begin_put();
@@ -180,4 +182,152 @@ fn a_full_channel_hands_the_event_back() {
     assert!(matches!(put.put(Event::new("d")), Err(PutError::Closed(_))));
     put.set_cursor("x", b"y").expect("fits");
     assert!(matches!(put.commit(), Err(CommitError::Closed(_))));
+}
+
+fn bodies(events: &[Event]) -> Vec<&str> {
+    events.iter().map(|event| std::str::from_utf8(&event.body).expect("text")).collect()
+}
+
+fn events(bodies: &[&str]) -> Vec<Event> {
+    bodies.iter().map(|body| Event::new(*body)).collect()
+}
+
+/// I8: and what was refused is handed back, in its order.
+#[test]
+fn i8_events_that_are_put_together_are_put_all_or_none() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let options = options().capacity_events(6).transaction_events(5);
+    let channel = FileChannel::open(directory.path(), options).expect("opens");
+    let mut put = channel.begin_put();
+    put.put_all(Vec::new()).expect("nothing needs no room");
+    put.put_all(events(&["a", "b"])).expect("there is room");
+    match put.put_all(events(&["c", "d", "e", "f"])) {
+        Err(PutError::TransactionFull(refused)) => {
+            assert_eq!(bodies(&refused), ["c", "d", "e", "f"]);
+        }
+        other => panic!("{other:?}"),
+    }
+    match put.put_all(events(&["c"; 6])) {
+        Err(PutError::TooLarge(refused)) => assert_eq!(refused.len(), 6),
+        other => panic!("{other:?}"),
+    }
+    put.put(Event::new("c")).expect("there is room");
+    put.commit().expect("works");
+    let mut put = channel.begin_put();
+    let refused = put.put_all(events(&["d", "e", "f", "g"])).expect_err("there is room for three");
+    assert_eq!(refused.to_string(), PutError::Full(Event::new("")).to_string());
+    assert_eq!(bodies(&refused.into_events()), ["d", "e", "f", "g"]);
+    assert!(put.is_empty());
+    put.put_all(events(&["d"])).expect("nothing of what was refused holds room");
+    put.commit().expect("works");
+    assert_eq!(take_all(&channel), ["a", "b", "c", "d"]);
+    channel.close().expect("closes");
+    let closed = channel.begin_put().put_all(events(&["e"]));
+    assert!(matches!(closed, Err(PutError::Closed(_))));
+}
+
+/// An event that may never be is refused with all that came with it.
+#[test]
+fn i8_one_event_too_large_is_too_many() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let options = options().capacity_bytes(100).transaction_bytes(1000);
+    let channel = FileChannel::open(directory.path(), options).expect("opens");
+    let mut put = channel.begin_put();
+    for sizes in [[1, 2000], [450, 550], [46, 46]] {
+        let events = sizes.map(|size| Event::new(vec![7; size]));
+        let error =
+            put.put_all(events.to_vec()).expect_err("more than there will ever be room for");
+        assert!(matches!(error, PutError::TooLarge(_)), "{error:?}");
+        let bytes: usize = sizes.iter().map(|size| size + 8).sum();
+        assert!(error.to_string().starts_with(&format!("2 events of {bytes} bytes")), "{error}");
+    }
+    put.put_all(vec![Event::new(vec![7; 42]), Event::new(vec![7; 42])]).expect("exactly enough");
+}
+
+/// Each producer has all of its room or none, so somebody can always go on.
+#[test]
+fn producers_that_put_all_at_once_do_not_wait_for_each_other() {
+    const ROUNDS: usize = 200;
+    let directory = tempfile::tempdir().expect("a directory");
+    let long = Duration::from_secs(60);
+    let options = options().durability(Durability::Os).capacity_events(3).put_wait(long);
+    let channel = FileChannel::open(directory.path(), options).expect("opens");
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                for _ in 0..ROUNDS {
+                    let mut put = channel.begin_put();
+                    put.put_all(events(&["a", "b"])).expect("room comes free");
+                    put.commit().expect("works");
+                }
+            });
+        }
+        let mut left = 3 * ROUNDS * 2;
+        while left > 0 {
+            assert!(channel.wait(long));
+            let mut take = channel.begin_take();
+            left -= take.take_up_to(2).expect("readable").len();
+            take.commit().expect("works");
+        }
+    });
+}
+
+#[test]
+fn i3_what_is_taken_together_is_given_back_together() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let options = options().transaction_events(4).transaction_bytes(1000);
+    let channel = FileChannel::open(directory.path(), options).expect("opens");
+    put_all(&channel, &["a", "b", "c"]);
+    put_all(&channel, &["d", "e"]);
+    let mut first = channel.begin_take();
+    assert_eq!(bodies(first.take_up_to(2).expect("readable")), ["a", "b"]);
+    let mut second = channel.begin_take();
+    assert_eq!(bodies(second.take_up_to(0).expect("nothing is wanted")), [""; 0]);
+    assert_eq!(bodies(second.take_up_to(1).expect("readable")), ["c"]);
+    assert_eq!(channel.stats().in_flight, 3);
+    first.rollback();
+    assert_eq!(bodies(second.take_up_to(9).expect("readable")), ["a", "b", "d"]);
+    assert!(matches!(second.take_up_to(1), Err(TakeError::TransactionFull)));
+    second.commit().expect("works");
+    let mut rest = channel.begin_take();
+    assert_eq!(bodies(rest.take_up_to(usize::MAX).expect("readable")), ["e"]);
+    assert_eq!(bodies(rest.take_up_to(9).expect("there are none")), [""; 0]);
+    rest.commit().expect("works");
+    put_all(&channel, &["x".repeat(700).as_str()]);
+    put_all(&channel, &["y".repeat(400).as_str(), "z"]);
+    let mut large = channel.begin_take();
+    assert_eq!(large.take_up_to(3).expect("readable").len(), 2, "the second exceeds the bytes");
+}
+
+/// I6: damage does not hold up what comes before it, and is not passed over.
+#[test]
+fn i6_what_comes_before_damage_is_taken() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let options = options().memory_tail(0).background(false);
+    let channel = FileChannel::open(directory.path(), options).expect("opens");
+    put_all(&channel, &["first", "second"]);
+    put_all(&channel, &["third", "damaged"]);
+    put_all(&channel, &["fifth"]);
+    let segment = std::fs::read_dir(directory.path())
+        .expect("a directory")
+        .map(|entry| entry.expect("readable").path())
+        .find(|path| std::fs::read(path).is_ok_and(|bytes| position(&bytes).is_some()))
+        .expect("a segment");
+    let mut bytes = std::fs::read(&segment).expect("readable");
+    let at = position(&bytes).expect("it was found before");
+    bytes[at] ^= 1;
+    std::fs::write(&segment, bytes).expect("writable");
+    let mut take = channel.begin_take();
+    assert_eq!(bodies(take.take_up_to(9).expect("before the damage")), ["first", "second"]);
+    for _ in 0..2 {
+        assert!(matches!(take.take_up_to(9), Err(TakeError::Corrupt(_))));
+        assert!(matches!(take.take(), Err(TakeError::Corrupt(_))));
+    }
+    assert_eq!((take.len(), channel.stats().in_flight), (2, 2));
+    take.commit().expect("works");
+    assert!(matches!(channel.begin_take().take_up_to(9), Err(TakeError::Corrupt(_))));
+}
+
+fn position(bytes: &[u8]) -> Option<usize> {
+    bytes.windows(7).position(|part| part == b"damaged")
 }

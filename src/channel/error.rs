@@ -158,37 +158,53 @@ impl From<Corruption> for OpenError {
     }
 }
 
-/// An event was not put into the transaction; it is handed back. The transaction is as it was.
+/// What was not put into the transaction, an event or several, is handed back. The transaction is as it was.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum PutError {
+pub enum PutError<T = Event> {
     /// The channel is at its capacity and no room came free within the time a put waits.
-    Full(Event),
+    Full(T),
     /// The transaction holds as many events or bytes as it may: commit it and begin another.
-    TransactionFull(Event),
-    /// The event alone is larger than an event, a transaction or the channel may be.
-    TooLarge(Event),
+    TransactionFull(T),
+    /// An event alone, or what was to be put together, is larger than an event, a transaction or the channel
+    /// may be.
+    TooLarge(T),
     /// The channel has stopped itself.
-    Stopped(Event, Stopped),
+    Stopped(T, Stopped),
     /// The channel was closed.
-    Closed(Event),
+    Closed(T),
 }
 
 impl PutError {
     /// The event that was not put.
     pub fn into_event(self) -> Event {
-        match self {
-            PutError::Full(event)
-            | PutError::TransactionFull(event)
-            | PutError::TooLarge(event)
-            | PutError::Stopped(event, _)
-            | PutError::Closed(event) => event,
-        }
+        self.into_refused()
     }
 }
 
-impl fmt::Display for PutError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl PutError<Vec<Event>> {
+    /// The events that were not put.
+    pub fn into_events(self) -> Vec<Event> {
+        self.into_refused()
+    }
+}
+
+impl<T> PutError<T> {
+    fn into_refused(self) -> T {
+        match self {
+            PutError::Full(refused)
+            | PutError::TransactionFull(refused)
+            | PutError::TooLarge(refused)
+            | PutError::Stopped(refused, _)
+            | PutError::Closed(refused) => refused,
+        }
+    }
+
+    fn describe(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        too_large: impl FnOnce(&T) -> String,
+    ) -> fmt::Result {
         match self {
             PutError::Full(_) => {
                 write!(f, "the channel is full; take events from it or raise its capacity")
@@ -196,10 +212,10 @@ impl fmt::Display for PutError {
             PutError::TransactionFull(_) => {
                 write!(f, "the transaction is full; commit it and begin another")
             }
-            PutError::TooLarge(event) => write!(
+            PutError::TooLarge(refused) => write!(
                 f,
-                "an event of {} bytes is larger than an event, a transaction or the channel may be",
-                event.size()
+                "{} larger than an event, a transaction or the channel may be",
+                too_large(refused)
             ),
             PutError::Stopped(_, stopped) => write!(f, "{stopped}"),
             PutError::Closed(_) => write!(f, "the channel is closed"),
@@ -207,7 +223,24 @@ impl fmt::Display for PutError {
     }
 }
 
+impl fmt::Display for PutError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.describe(f, |event| format!("an event of {} bytes is", event.size()))
+    }
+}
+
+impl fmt::Display for PutError<Vec<Event>> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.describe(f, |events| {
+            let bytes: u64 = events.iter().map(Event::size).sum();
+            format!("{} events of {bytes} bytes together, or one of them, are", events.len())
+        })
+    }
+}
+
 impl std::error::Error for PutError {}
+
+impl std::error::Error for PutError<Vec<Event>> {}
 
 /// A cursor was not set. The transaction is as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

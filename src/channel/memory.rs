@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::room::Room;
 use super::signal::Signal;
-use super::transaction::{Backend, Cursors, PutBatch, Refusal, TakeBatch, Taken};
+use super::transaction::{Backend, Cursors, Loan, LoanLimit, PutBatch, Refusal, TakeBatch};
 use super::{
     Channel, ChannelOptions, ChannelStats, CloseError, CommitError, OpenError, PutTransaction,
     TakeError, TakeTransaction,
@@ -150,12 +150,12 @@ impl Backend for Inner {
         self.options.transaction_bytes
     }
 
-    fn reserve(&self, size: u64) -> Result<(), Refusal> {
-        self.room.reserve(size, self.options.put_wait)
+    fn reserve(&self, events: u64, size: u64) -> Result<(), Refusal> {
+        self.room.reserve(events, size, self.options.put_wait)
     }
 
-    fn try_reserve(&self, size: u64) -> Result<(), Refusal> {
-        self.room.reserve(size, Duration::ZERO)
+    fn try_reserve(&self, events: u64, size: u64) -> Result<(), Refusal> {
+        self.room.reserve(events, size, Duration::ZERO)
     }
 
     fn release(&self, events: u64, size: u64) {
@@ -177,35 +177,40 @@ impl Backend for Inner {
         Ok(())
     }
 
-    fn take(&self) -> Result<Option<Taken>, TakeError> {
+    fn take(&self, loan: &mut Loan, limit: LoanLimit) -> Result<(), TakeError> {
         let mut state = lock(&self.state);
         if state.closed {
             return Err(TakeError::Closed);
         }
-        Ok(state.lend())
-    }
-
-    fn commit_take(&self, batch: TakeBatch) -> Result<(), CommitError> {
-        let events = batch.taken.len() as u64;
-        let mut state = lock(&self.state);
-        if state.closed {
-            state.give_back(batch.taken);
-            return Err(CommitError::Closed(Vec::new()));
+        while !limit.is_reached(loan)
+            && let Some((sequence, event)) = state.lend()
+        {
+            loan.push(sequence, event);
         }
-        for taken in &batch.taken {
-            state.lent.remove(&taken.sequence);
-        }
-        state.events_taken += events;
-        state.takes_committed += 1;
-        state.bytes -= batch.size;
-        state.set_cursors(batch.cursors);
-        drop(state);
-        self.room.release(events, batch.size);
         Ok(())
     }
 
-    fn give_back(&self, taken: Vec<Taken>) {
-        lock(&self.state).give_back(taken);
+    fn commit_take(&self, batch: TakeBatch) -> Result<(), CommitError> {
+        let (events, size) = (batch.loan.len() as u64, batch.loan.size);
+        let mut state = lock(&self.state);
+        if state.closed {
+            state.give_back(batch.loan);
+            return Err(CommitError::Closed(Vec::new()));
+        }
+        for sequence in &batch.loan.sequences {
+            state.lent.remove(sequence);
+        }
+        state.events_taken += events;
+        state.takes_committed += 1;
+        state.bytes -= size;
+        state.set_cursors(batch.cursors);
+        drop(state);
+        self.room.release(events, size);
+        Ok(())
+    }
+
+    fn give_back(&self, loan: Loan) {
+        lock(&self.state).give_back(loan);
         self.news.raise();
     }
 }
@@ -215,7 +220,7 @@ impl State {
         !self.returned.is_empty() || !self.queue.is_empty()
     }
 
-    fn lend(&mut self) -> Option<Taken> {
+    fn lend(&mut self) -> Option<(u64, Event)> {
         let (sequence, event) = match self.returned.pop_first() {
             Some(oldest) => oldest,
             None => {
@@ -225,11 +230,11 @@ impl State {
             }
         };
         self.lent.insert(sequence);
-        Some(Taken { sequence, event })
+        Some((sequence, event))
     }
 
-    fn give_back(&mut self, taken: Vec<Taken>) {
-        for Taken { sequence, event } in taken {
+    fn give_back(&mut self, loan: Loan) {
+        for (sequence, event) in loan.sequences.into_iter().zip(loan.events) {
             self.lent.remove(&sequence);
             self.returned.insert(sequence, event);
         }

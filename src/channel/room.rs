@@ -8,7 +8,7 @@ use crate::sync::{Condvar, Mutex, lock, wait_timeout_while};
 
 /// Room for events, counted in events and in bytes.
 ///
-/// Room is reserved one event at a time, before it is known whether its transaction commits, and
+/// Room is reserved for events before it is known whether their transaction commits, and
 /// released when the put rolls back or when the take of the event commits. So what is used is never
 /// less than what the channel holds, and a commit can never fail for want of room.
 pub(crate) struct Room {
@@ -48,11 +48,12 @@ impl Room {
         }
     }
 
-    /// Reserves room for one event of `size` bytes, waiting at most `wait` for it to come free.
-    pub(crate) fn reserve(&self, size: u64, wait: Duration) -> Result<(), Refusal> {
-        let blocked = |state: &mut State| state.end.is_none() && !self.fits(state, size);
+    /// Reserves room for so many events, of `size` bytes together, waiting at most `wait` for all of it.
+    pub(crate) fn reserve(&self, events: u64, size: u64, wait: Duration) -> Result<(), Refusal> {
+        let blocked = |state: &mut State| state.end.is_none() && !self.fits(state, events, size);
+        let fits_ever = events <= self.capacity_events && size <= self.capacity_bytes;
         let mut state = lock(&self.state);
-        if size <= self.capacity_bytes && blocked(&mut state) {
+        if fits_ever && blocked(&mut state) {
             state.waiting += 1;
             state = wait_timeout_while(&self.freed, state, wait, blocked);
             state.waiting -= 1;
@@ -60,10 +61,10 @@ impl Room {
         match &state.end {
             Some(End::Closed) => Err(Refusal::Closed),
             Some(End::Stopped(stopped)) => Err(Refusal::Stopped(stopped.clone())),
-            None if size > self.capacity_bytes => Err(Refusal::TooLarge),
-            None if !self.fits(&state, size) => Err(Refusal::Full),
+            None if !fits_ever => Err(Refusal::TooLarge),
+            None if !self.fits(&state, events, size) => Err(Refusal::Full),
             None => {
-                state.used_events += 1;
+                state.used_events += events;
                 state.used_bytes += size;
                 Ok(())
             }
@@ -106,9 +107,12 @@ impl Room {
         self.freed.notify_all();
     }
 
-    fn fits(&self, state: &State, size: u64) -> bool {
-        state.used_events < self.capacity_events
-            && state.used_bytes.checked_add(size).is_some_and(|bytes| bytes <= self.capacity_bytes)
+    fn fits(&self, state: &State, events: u64, size: u64) -> bool {
+        let fits = |used: u64, more: u64, capacity: u64| {
+            used.checked_add(more).is_some_and(|sum| sum <= capacity)
+        };
+        fits(state.used_events, events, self.capacity_events)
+            && fits(state.used_bytes, size, self.capacity_bytes)
     }
 }
 
@@ -126,28 +130,28 @@ mod tests {
     #[test]
     fn events_and_bytes_both_limit() {
         let room = Room::new(2, 100, 0, 0);
-        assert!(room.reserve(60, Duration::ZERO).is_ok());
-        assert!(matches!(room.reserve(41, Duration::ZERO), Err(Refusal::Full)));
-        assert!(room.reserve(40, Duration::ZERO).is_ok());
+        assert!(room.reserve(1, 60, Duration::ZERO).is_ok());
+        assert!(matches!(room.reserve(1, 41, Duration::ZERO), Err(Refusal::Full)));
+        assert!(room.reserve(1, 40, Duration::ZERO).is_ok());
         room.release(0, 100);
-        assert!(matches!(room.reserve(1, Duration::ZERO), Err(Refusal::Full)));
+        assert!(matches!(room.reserve(1, 1, Duration::ZERO), Err(Refusal::Full)));
         room.release(1, 0);
-        assert!(room.reserve(1, Duration::ZERO).is_ok());
+        assert!(room.reserve(1, 1, Duration::ZERO).is_ok());
     }
 
     #[test]
     fn what_never_fits_is_refused_without_waiting() {
         let room = Room::new(2, 100, 2, 100);
-        assert!(matches!(room.reserve(101, LONG), Err(Refusal::TooLarge)));
+        assert!(matches!(room.reserve(1, 101, LONG), Err(Refusal::TooLarge)));
     }
 
     #[test]
     fn a_depth_above_the_capacity_makes_puts_wait_until_it_is_below() {
         let room = Room::new(2, 100, 3, 150);
         room.release(1, 60);
-        assert!(matches!(room.reserve(1, Duration::ZERO), Err(Refusal::Full)));
+        assert!(matches!(room.reserve(1, 1, Duration::ZERO), Err(Refusal::Full)));
         room.release(1, 60);
-        assert!(room.reserve(1, Duration::ZERO).is_ok());
+        assert!(room.reserve(1, 1, Duration::ZERO).is_ok());
     }
 
     /// I7: not even where there is room, or where none comes for long.
@@ -158,7 +162,10 @@ mod tests {
             let error = std::io::Error::other("a fault");
             let error = StorageError::new(&*SimDisk::new(1).storage(), "", "sync", error);
             room.stop(Stopped { cause: Arc::new(error) });
-            assert!(matches!(room.reserve(1, LONG * (1 - used as u32)), Err(Refusal::Stopped(_))));
+            assert!(matches!(
+                room.reserve(1, 1, LONG * (1 - used as u32)),
+                Err(Refusal::Stopped(_))
+            ));
         }
     }
 
@@ -167,13 +174,13 @@ mod tests {
         let room = Arc::new(Room::new(1, 100, 1, 1));
         let waiter = {
             let room = Arc::clone(&room);
-            thread::spawn(move || room.reserve(1, LONG).is_ok())
+            thread::spawn(move || room.reserve(1, 1, LONG).is_ok())
         };
         room.release(1, 1);
         assert!(waiter.join().expect("the waiter does not panic"));
         let waiter = {
             let room = Arc::clone(&room);
-            thread::spawn(move || matches!(room.reserve(1, LONG), Err(Refusal::Closed)))
+            thread::spawn(move || matches!(room.reserve(1, 1, LONG), Err(Refusal::Closed)))
         };
         room.close();
         assert!(waiter.join().expect("the waiter does not panic"));

@@ -8,7 +8,7 @@ use super::core::Shown;
 use super::ranges::RangeSet;
 use super::tail::{Lookup, TailRecord};
 use crate::channel::Corruption;
-use crate::channel::transaction::Taken;
+use crate::channel::transaction::{Loan, LoanLimit};
 use crate::event::Event;
 use crate::log::raw::Found;
 use crate::log::{Damage, Flaw, LogError, LogReader, Lsn};
@@ -55,19 +55,43 @@ impl Delivery {
         }
     }
 
-    /// Lends the next event. After an error everything is as before.
-    pub(crate) fn take(&mut self, shown: &Mutex<Shown>) -> Result<Option<Taken>, LogError> {
+    /// Lends events, until there are no more or the loan has reached the limit. An error says that none could
+    /// be lent; after it everything is as before.
+    pub(crate) fn lend(
+        &mut self,
+        loan: &mut Loan,
+        limit: LoanLimit,
+        shown: &Mutex<Shown>,
+    ) -> Result<(), LogError> {
+        let before = loan.len();
+        let mut end = Ok(());
+        while !limit.is_reached(loan) {
+            match self.next(shown) {
+                Ok(Some((sequence, event))) => loan.push(sequence, event),
+                Ok(None) => break,
+                Err(error) => {
+                    end = Err(error);
+                    break;
+                }
+            }
+        }
+        let count = loan.len() - before;
+        self.lent += count as u64;
+        // Who comes again meets the error again.
+        if count > 0 { Ok(()) } else { end }
+    }
+
+    /// The next event, which is then the caller's to lend. After an error everything is as before.
+    fn next(&mut self, shown: &Mutex<Shown>) -> Result<Option<(u64, Event)>, LogError> {
         let reversed = if planted!(RollbackReversed) { self.returned.pop_last() } else { None };
-        if let Some((sequence, event)) = reversed.or_else(|| self.returned.pop_first()) {
-            self.lent += 1;
-            return Ok(Some(Taken { sequence, event }));
+        if let Some(returned) = reversed.or_else(|| self.returned.pop_first()) {
+            return Ok(Some(returned));
         }
         loop {
             while let Some((sequence, event)) = self.next_of_current()? {
                 if sequence >= self.acked.end() || !self.acked.contains_all(sequence..sequence + 1)
                 {
-                    self.lent += 1;
-                    return Ok(Some(Taken { sequence, event }));
+                    return Ok(Some((sequence, event)));
                 }
             }
             if !self.advance(shown)? {
@@ -76,7 +100,7 @@ impl Delivery {
         }
     }
 
-    /// Whether [`Delivery::take`] would lend an event, as far as can be told without reading.
+    /// Whether [`Delivery::lend`] would lend an event, as far as can be told without reading.
     pub(crate) fn has_next(&self, shown: &Mutex<Shown>) -> bool {
         let next = self.current.as_ref().map_or(self.sequence, |current| current.next_sequence);
         !self.returned.is_empty()
@@ -84,12 +108,12 @@ impl Delivery {
     }
 
     /// Puts lent events back.
-    pub(crate) fn give_back(&mut self, mut taken: Vec<Taken>) {
-        self.lent -= taken.len() as u64;
+    pub(crate) fn give_back(&mut self, mut loan: Loan) {
+        self.lent -= loan.len() as u64;
         if planted!(RollbackLosesOne) {
-            taken.pop();
+            loan.sequences.pop();
         }
-        self.returned.extend(taken.into_iter().map(|taken| (taken.sequence, taken.event)));
+        self.returned.extend(loan.sequences.into_iter().zip(loan.events));
     }
 
     /// Forgets that `count` events are lent: they are gone for good, or in doubt until the next opening.

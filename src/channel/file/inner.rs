@@ -8,7 +8,7 @@ use super::core::{Acks, Core, Effect, Ended, Entry, Refusal as NoRoom};
 use super::delivery::Delivery;
 use crate::channel::options::{AckDurability, ChannelOptions, Durability};
 use crate::channel::room::Room;
-use crate::channel::transaction::{Backend, PutBatch, Refusal, TakeBatch, Taken};
+use crate::channel::transaction::{Backend, Loan, LoanLimit, PutBatch, Refusal, TakeBatch};
 use crate::channel::{CloseError, CommitError, Stopped, TakeError};
 use crate::log::{GroupCommit, Groups, Kind, LogError};
 use crate::storage::Lock;
@@ -221,12 +221,12 @@ impl Backend for Inner {
         self.options.transaction_bytes
     }
 
-    fn reserve(&self, size: u64) -> Result<(), Refusal> {
-        self.room.reserve(size, self.options.put_wait)
+    fn reserve(&self, events: u64, size: u64) -> Result<(), Refusal> {
+        self.room.reserve(events, size, self.options.put_wait)
     }
 
-    fn try_reserve(&self, size: u64) -> Result<(), Refusal> {
-        self.room.reserve(size, Duration::ZERO)
+    fn try_reserve(&self, events: u64, size: u64) -> Result<(), Refusal> {
+        self.room.reserve(events, size, Duration::ZERO)
     }
 
     fn release(&self, events: u64, size: u64) {
@@ -247,14 +247,14 @@ impl Backend for Inner {
         }
     }
 
-    fn take(&self) -> Result<Option<Taken>, TakeError> {
+    fn take(&self, loan: &mut Loan, limit: LoanLimit) -> Result<(), TakeError> {
         match self.ended() {
             Some(Ended::Stopped(stopped)) => return Err(TakeError::Stopped(stopped)),
             Some(Ended::Closed) => return Err(TakeError::Closed),
             None => {}
         }
-        let taken = lock(&self.delivery).take(&self.core().shown);
-        taken.map_err(|error| match error {
+        let lent = lock(&self.delivery).lend(loan, limit, &self.core().shown);
+        lent.map_err(|error| match error {
             LogError::Damaged(damage) => TakeError::Corrupt(damage.into()),
             LogError::Storage(error) => TakeError::Storage(error),
             LogError::Absent(_) | LogError::Unsupported { .. } => {
@@ -264,7 +264,7 @@ impl Backend for Inner {
     }
 
     fn commit_take(&self, batch: TakeBatch) -> Result<(), CommitError> {
-        let (events, size) = (batch.taken.len() as u64, batch.size);
+        let (events, size) = (batch.loan.len() as u64, batch.loan.size);
         let acks = acks_of(&batch);
         if let AckDurability::Lazy(_) = self.options.ack_durability {
             return self.commit_lazily(acks, batch);
@@ -279,13 +279,13 @@ impl Backend for Inner {
                     CommitError::Stopped(stopped)
                 }
                 Ended::Closed => {
-                    self.give_back(batch.taken);
+                    self.give_back(batch.loan);
                     CommitError::Closed(Vec::new())
                 }
             });
         }
         if let Some(effect) = refusal.take() {
-            self.give_back(batch.taken);
+            self.give_back(batch.loan);
             return Err(self.refused(effect));
         }
         lock(&self.delivery).settle(events);
@@ -296,8 +296,8 @@ impl Backend for Inner {
         Ok(())
     }
 
-    fn give_back(&self, taken: Vec<Taken>) {
-        lock(&self.delivery).give_back(taken);
+    fn give_back(&self, loan: Loan) {
+        lock(&self.delivery).give_back(loan);
         self.core().news.raise();
     }
 }
@@ -332,7 +332,7 @@ impl Inner {
                 return Err(match ended {
                     Ended::Stopped(stopped) => CommitError::Stopped(stopped),
                     Ended::Closed => {
-                        self.give_back(batch.taken);
+                        self.give_back(batch.loan);
                         CommitError::Closed(Vec::new())
                     }
                 });
@@ -357,11 +357,11 @@ impl Inner {
 }
 
 fn acks_of(batch: &TakeBatch) -> Acks {
-    let mut sequences: Vec<u64> = batch.taken.iter().map(|taken| taken.sequence).collect();
+    let mut sequences = batch.loan.sequences.clone();
     sequences.sort_unstable();
     let mut acks = Acks {
         events: sequences.len() as u64,
-        size: batch.size,
+        size: batch.loan.size,
         cursors: batch.cursors.clone(),
         transactions: 1,
         ..Acks::default()

@@ -31,7 +31,7 @@ impl Held {
 
     /// Waits for room and takes it.
     fn reserve(&self, size: u64) -> Result<(), Refusal> {
-        self.room.reserve(size, LONG)?;
+        self.room.reserve(1, size, LONG)?;
         let held = self.bytes.fetch_add(size, Ordering::Relaxed) + size;
         assert!(held <= self.capacity_bytes, "{held} bytes in a room of {}", self.capacity_bytes);
         Ok(())
@@ -44,7 +44,7 @@ impl Held {
 
     /// Waits for room, takes it and gives it back.
     fn pass(&self, size: u64) -> Result<(), Refusal> {
-        self.reserve(size)?;
+        self.reserve(1, size)?;
         self.release(1, size);
         Ok(())
     }
@@ -53,10 +53,10 @@ impl Held {
     fn assert_empty(&self) {
         assert_eq!(self.bytes.load(Ordering::Relaxed), 0);
         for _ in 0..self.capacity_bytes {
-            assert!(self.room.reserve(1, Duration::ZERO).is_ok(), "room was lost");
+            assert!(self.room.reserve(1, 1, Duration::ZERO).is_ok(), "room was lost");
         }
         assert!(
-            matches!(self.room.reserve(1, Duration::ZERO), Err(Refusal::Full)),
+            matches!(self.room.reserve(1, 1, Duration::ZERO), Err(Refusal::Full)),
             "too much room"
         );
     }
@@ -137,13 +137,13 @@ fn a_close_and_a_stop_release_all_waiters() {
             let held = Held::full(1);
             let threads = [(); 2].map(|()| {
                 let held = Arc::clone(&held);
-                spawn(move || name(&held.reserve(1)))
+                spawn(move || name(&held.reserve(1, 1)))
             });
             end(&held.room);
             for thread in threads {
                 assert_eq!(thread.join().expect("no panic"), expected);
             }
-            assert_eq!(name(&held.reserve(1)), expected, "and everybody later");
+            assert_eq!(name(&held.reserve(1, 1)), expected, "and everybody later");
         });
         finished.reached(&["slept"]);
     }
@@ -155,7 +155,7 @@ fn room_against_the_end() {
         let held = Held::full(1);
         let waiter = {
             let held = Arc::clone(&held);
-            spawn(move || name(&held.reserve(1)))
+            spawn(move || name(&held.reserve(1, 1)))
         };
         let releaser = {
             let held = Arc::clone(&held);
@@ -164,7 +164,7 @@ fn room_against_the_end() {
         held.room.close();
         seen.note(waiter.join().expect("no panic"));
         releaser.join().expect("no panic");
-        assert_eq!(name(&held.reserve(1)), "closed");
+        assert_eq!(name(&held.reserve(1, 1)), "closed");
     };
     explore("room.release_and_close", None, 180, body).reached(&["got room", "closed", "slept"]);
 }
@@ -175,7 +175,7 @@ fn the_first_end_is_the_one_that_is_told() {
         let held = Held::full(1);
         let waiter = {
             let held = Arc::clone(&held);
-            spawn(move || name(&held.reserve(1)))
+            spawn(move || name(&held.reserve(1, 1)))
         };
         let stopper = {
             let held = Arc::clone(&held);
@@ -185,7 +185,7 @@ fn the_first_end_is_the_one_that_is_told() {
         let told = waiter.join().expect("no panic");
         seen.note(told);
         stopper.join().expect("no panic");
-        assert_eq!(name(&held.reserve(1)), told);
+        assert_eq!(name(&held.reserve(1, 1)), told);
     };
     explore("room.stop_and_close", None, 280, body).reached(&["closed", "stopped", "slept"]);
 }

@@ -2,7 +2,7 @@
 
 use flumen::storage::sim::SimDisk;
 use flumen::{
-    Channel, CloseError, CommitError, FileChannel, PutError, PutTransaction, TakeError,
+    Channel, CloseError, CommitError, Event, FileChannel, PutError, PutTransaction, TakeError,
     TakeTransaction,
 };
 
@@ -280,48 +280,47 @@ impl Player {
         played
     }
 
+    /// Puts events one by one or, about as often, all of them together.
     pub(super) fn put(&mut self, put: &mut Put, count: u8, size: Size) -> Played {
-        for _ in 0..count {
-            let item = Item { id: self.next_id, length: size.bytes() };
-            self.next_id += 1;
-            let expected = self.expect_put(put, item);
-            let event = item.event();
-            let outcome = put.transaction.put(event.clone());
-            let name = match &outcome {
-                Ok(()) => "taken",
-                Err(PutError::TooLarge(_)) => "too large",
-                Err(PutError::TransactionFull(_)) => "transaction full",
-                Err(PutError::Full(_)) => "full",
-                Err(PutError::Stopped(..) | PutError::Closed(_)) => "ended",
-                Err(_) => "unknown",
-            };
-            ensure(name == expected, || format!("put {item:?}: {name}, expected {expected}"))?;
-            match outcome {
-                Ok(()) => {
-                    self.model.used_events += 1;
-                    self.model.used_bytes += item.size();
-                    put.items.push(item);
+        let part = if self.next_id.is_multiple_of(2) { count.max(1) } else { 1 };
+        for _ in 0..count / part {
+            let ids = self.next_id..self.next_id + u64::from(part);
+            self.next_id = ids.end;
+            let items: Vec<Item> = ids.map(|id| Item { id, length: size.bytes() }).collect();
+            let expected = self.expect_put(put, &items);
+            let (name, handed_back) = offer(&mut put.transaction, &items);
+            ensure(name == expected, || format!("put {items:?}: {name}, expected {expected}"))?;
+            match handed_back {
+                None => {
+                    self.model.used_events += items.len() as u64;
+                    self.model.used_bytes += items.iter().map(|item| item.size()).sum::<u64>();
+                    put.items.extend(items);
                 }
-                Err(error) => ensure(error.into_event() == event, || "not handed back".into())?,
+                Some(events) => {
+                    let is_same = events.iter().eq(&events_of(&items));
+                    ensure(is_same, || "not handed back".into())?;
+                }
             }
         }
         Ok(())
     }
 
-    /// I8: what a put of this event must say.
-    fn expect_put(&self, put: &Put, item: Item) -> &'static str {
-        let held: u64 = put.items.iter().map(|item| item.size()).sum();
+    /// I8: what a put of these events together must say.
+    fn expect_put(&self, put: &Put, items: &[Item]) -> &'static str {
+        let total = |items: &[Item]| items.iter().map(|item| item.size()).sum::<u64>();
         let (events, bytes) = self.settings.limits().unwrap_or((u64::MAX, u64::MAX));
-        let size = item.size();
-        if size > TRANSACTION_BYTES {
+        let (size, count) = (total(items), items.len() as u64);
+        if size > TRANSACTION_BYTES || items.len() > TRANSACTION_EVENTS {
             "too large"
-        } else if put.items.len() == TRANSACTION_EVENTS || held + size > TRANSACTION_BYTES {
+        } else if put.items.len() + items.len() > TRANSACTION_EVENTS
+            || total(&put.items) + size > TRANSACTION_BYTES
+        {
             "transaction full"
         } else if self.has_ended {
             "ended"
-        } else if size > bytes {
+        } else if size > bytes || count > events {
             "too large"
-        } else if self.model.used_events >= events || self.model.used_bytes + size > bytes {
+        } else if self.model.used_events + count > events || self.model.used_bytes + size > bytes {
             "full"
         } else {
             "taken"
@@ -332,9 +331,8 @@ impl Player {
         let Put { transaction, items, cursors } = put;
         let is_empty = items.is_empty() && cursors.is_empty();
         let change = Change::Put { items: items.clone(), cursors };
-        let handed_back = |events: Vec<flumen::Event>| {
-            let is_right =
-                events.iter().eq(&items.iter().map(|item| item.event()).collect::<Vec<_>>());
+        let handed_back = |events: Vec<Event>| {
+            let is_right = events.iter().eq(&events_of(&items));
             ensure(is_right, || "a refused commit did not hand its events back".into())
         };
         match transaction.commit() {
@@ -362,24 +360,35 @@ impl Player {
         Ok(())
     }
 
+    /// Takes events one by one or, about as often, as many as there are at once.
     pub(super) fn take(&mut self, take: &mut Take, count: u8) -> Played {
-        for _ in 0..count {
+        let part = if self.next_id.is_multiple_of(2) { usize::from(count) } else { 1 };
+        let most = take.items.len() + usize::from(count);
+        while take.items.len() < most {
             let held: u64 = take.items.iter().map(|(_, item)| item.size()).sum();
             let is_full = take.items.len() == TRANSACTION_EVENTS || held >= TRANSACTION_BYTES;
-            match take.transaction.take() {
-                Ok(Some(event)) => {
-                    ensure(!self.has_ended, || "delivered after the end".into())?;
-                    let expected = self.model.free.pop_first();
-                    let found = Item::of(&event);
-                    ensure(found.is_some() && found == expected.map(|(_, item)| item), || {
-                        format!("I3, I4: delivered {found:?}, expected {expected:?}")
-                    })?;
-                    take.items.extend(expected);
-                }
-                Ok(None) => {
+            let wanted = part.min(most - take.items.len());
+            let taken = match part {
+                1 => take.transaction.take().map(Vec::from_iter),
+                _ => take.transaction.take_up_to(wanted).map(<[Event]>::to_vec),
+            };
+            match taken {
+                Ok(events) if events.is_empty() => {
                     let next = self.model.free.first_key_value();
                     ensure(next.is_none() && !is_full, || format!("I4: {next:?} is missing"))?;
                     break;
+                }
+                Ok(events) => {
+                    ensure(!self.has_ended, || "delivered after the end".into())?;
+                    ensure(events.len() <= wanted, || "more than were asked for".into())?;
+                    for event in events {
+                        let expected = self.model.free.pop_first();
+                        let found = Item::of(&event);
+                        ensure(found.is_some() && found == expected.map(|(_, item)| item), || {
+                            format!("I3, I4: delivered {found:?}, expected {expected:?}")
+                        })?;
+                        take.items.extend(expected);
+                    }
                 }
                 Err(TakeError::TransactionFull) => {
                     ensure(is_full, || "a take transaction is full too early".into())?;
@@ -495,4 +504,33 @@ const CURSORS: u8 = 4;
 
 pub(super) fn cursor(name: u8) -> String {
     format!("cursor {}", name % CURSORS)
+}
+
+fn events_of(items: &[Item]) -> Vec<Event> {
+    items.iter().map(|item| item.event()).collect()
+}
+
+/// Puts one event, or several together; what came of it, and what was handed back.
+fn offer(transaction: &mut PutTransaction, items: &[Item]) -> (&'static str, Option<Vec<Event>>) {
+    fn name<T>(error: &PutError<T>) -> &'static str {
+        match error {
+            PutError::TooLarge(_) => "too large",
+            PutError::TransactionFull(_) => "transaction full",
+            PutError::Full(_) => "full",
+            PutError::Stopped(..) | PutError::Closed(_) => "ended",
+            _ => "unknown",
+        }
+    }
+    let refused = match items {
+        [item] => {
+            transaction.put(item.event()).map_err(|error| (name(&error), vec![error.into_event()]))
+        }
+        _ => transaction
+            .put_all(events_of(items))
+            .map_err(|error| (name(&error), error.into_events())),
+    };
+    match refused {
+        Ok(()) => ("taken", None),
+        Err((name, events)) => (name, Some(events)),
+    }
 }
