@@ -37,16 +37,15 @@ pub(crate) fn channel(directory: &tempfile::TempDir, options: ChannelOptions) ->
 
 pub(crate) fn put(channel: &FileChannel, body: &Bytes, count: usize) {
     let mut put = channel.begin_put();
-    for _ in 0..count {
-        put.put(Event::new(body.clone())).expect("there is room");
-    }
+    put.put_all((0..count).map(|_| Event::new(body.clone())).collect()).expect("there is room");
     put.commit().expect("works");
 }
 
 /// Takes up to `count` events, and says how many there were.
 pub(crate) fn take(channel: &FileChannel, count: usize) -> usize {
     let mut take = channel.begin_take();
-    while take.len() < count && take.take().expect("readable").is_some() {}
+    while take.len() < count && !take.take_up_to(count - take.len()).expect("readable").is_empty() {
+    }
     let taken = take.len();
     take.commit().expect("works");
     taken

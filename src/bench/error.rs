@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use flumen::tools::SalvageError;
-use flumen::{CloseError, CommitError, OpenError, PutError, TakeError};
+use flumen::{CloseError, CommitError, Event, OpenError, PutError, TakeError};
 
 /// Why a benchmark ended early.
 #[derive(Debug)]
@@ -51,4 +51,5 @@ macro_rules! failed_by {
     )*};
 }
 
-failed_by!(OpenError, PutError, CommitError, TakeError, CloseError, SalvageError, io::Error);
+failed_by!(OpenError, PutError, PutError<Vec<Event>>, CommitError, TakeError, CloseError);
+failed_by!(SalvageError, io::Error);

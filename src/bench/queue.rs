@@ -58,16 +58,14 @@ impl Queue {
     /// Puts and commits so many events.
     pub(crate) fn put(&self, events: usize) -> Result<(), BenchError> {
         let mut put = self.channel.begin_put();
-        for _ in 0..events {
-            put.put(Event::new(self.body.clone()))?;
-        }
+        put.put_all((0..events).map(|_| Event::new(self.body.clone())).collect())?;
         Ok(put.commit()?)
     }
 
     /// Takes and commits at most so many events; gives how many.
     pub(crate) fn take(&self, most: usize) -> Result<usize, BenchError> {
         let mut take = self.channel.begin_take();
-        while take.len() < most && take.take()?.is_some() {}
+        while take.len() < most && !take.take_up_to(most - take.len())?.is_empty() {}
         let taken = take.len();
         take.commit()?;
         Ok(taken)

@@ -63,9 +63,7 @@ impl Bodies {
 fn put(channel: &FileChannel, bodies: &mut Bodies, events: u64) -> Result<(), BenchError> {
     let next = channel.stats().next_sequence;
     let mut put = channel.begin_put();
-    for event in bodies.make(next..next + events) {
-        put.put(event)?;
-    }
+    put.put_all(bodies.make(next..next + events).collect())?;
     Ok(put.commit()?)
 }
 
@@ -94,9 +92,7 @@ pub(crate) fn rotate(directory: &Path, form: Form) -> Result<Outcome, BenchError
     for turn in 0.. {
         put(&channel, &mut bodies, batch)?;
         let mut take = channel.begin_take();
-        for _ in 0..batch {
-            take.take()?;
-        }
+        take.take_up_to(batch as usize)?;
         take.commit()?;
         if turn == TURNS {
             writeln!(io::stdout(), "ready")?;
@@ -148,14 +144,14 @@ pub(crate) fn drain(directory: &Path, form: Form, cold: bool) -> Result<Outcome,
         let begin = Instant::now();
         while sequence < end {
             let mut take = channel.begin_take();
-            while take.len() < (end - sequence).min(BATCH) as usize {
-                let event = take.take()?;
-                let next = sequence + take.len() as u64 - 1;
-                let event = event
-                    .ok_or_else(|| BenchError::Failed(format!("event {next} is not there")))?;
-                bodies.check(next, &event)?;
+            let events = take.take_up_to((end - sequence).min(BATCH) as usize)?;
+            if events.is_empty() {
+                return Err(BenchError::Failed(format!("event {sequence} is not there")));
             }
-            sequence += take.len() as u64;
+            for event in events {
+                bodies.check(sequence, event)?;
+                sequence += 1;
+            }
             take.commit()?;
         }
         drained.push(bytes as f64 / begin.elapsed().as_secs_f64());

@@ -33,20 +33,22 @@ impl Peer for Flumen {
     fn put(&self, _producer: usize, batch: &Batch) -> Result<()> {
         let bytes = batch.owned();
         let mut put = self.0.begin_put();
-        for start in (0..bytes.len()).step_by(batch.size()) {
-            put.put(Event::new(bytes.slice(start..start + batch.size())))?;
-        }
+        let starts = (0..bytes.len()).step_by(batch.size());
+        let event = |start| Event::new(bytes.slice(start..start + batch.size()));
+        put.put_all(starts.map(event).collect())?;
         Ok(put.commit()?)
     }
 
     fn take(&self, most: usize, ack: Ack, see: &mut dyn FnMut(&[u8])) -> Result<usize> {
         let mut take = self.0.begin_take();
         let mut count = 0;
-        while count < most
-            && let Some(event) = take.take()?
-        {
-            see(&event.body);
-            count += 1;
+        while count < most {
+            let events = take.take_up_to(most - count)?;
+            if events.is_empty() {
+                break;
+            }
+            events.iter().for_each(|event| see(&event.body));
+            count += events.len();
         }
         match ack {
             Ack::Never => take.rollback(),
