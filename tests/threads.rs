@@ -52,11 +52,18 @@ fn produce(channel: &FileChannel, producer: u64) -> u64 {
         let rolls_back = dice.below(4) == 0;
         let count = 1 + dice.below(8);
         let mut put = channel.begin_put();
+        let mut together = Vec::new();
+        let is_at_once = dice.below(2) == 0;
         for index in 0..count {
             let size = if dice.below(10) == 0 { 9000 } else { dice.below(200) };
             let number = if rolls_back { u64::MAX } else { next + index };
-            put.put(event(producer, number, size)).expect("there is no limit");
+            let event = event(producer, number, size);
+            match is_at_once {
+                true => together.push(event),
+                false => put.put(event).expect("there is no limit"),
+            }
         }
+        put.put_all(together).expect("there is no limit");
         if rolls_back {
             put.rollback();
             continue;
@@ -92,9 +99,17 @@ fn consume(channel: &FileChannel, consumer: u64, plan: Plan, expected: &AtomicU6
     while taken.count.load(Ordering::Acquire) < expected.load(Ordering::Acquire) {
         let mut take = channel.begin_take();
         let mut events = Vec::new();
-        for _ in 0..1 + dice.below(12) {
-            let Some(event) = take.take().expect("readable") else { break };
-            events.push(parse(&event.body));
+        let wanted = 1 + dice.below(12) as usize;
+        if dice.below(2) == 0 {
+            let taken = take.take_up_to(wanted).expect("readable");
+            events.extend(taken.iter().map(|event| parse(&event.body)));
+        } else {
+            while let Some(event) = take.take().expect("readable") {
+                events.push(parse(&event.body));
+                if events.len() == wanted {
+                    break;
+                }
+            }
         }
         if events.is_empty() {
             drop(take);

@@ -1,9 +1,11 @@
 //! Transactions on a durable channel, through the public API.
+#![allow(clippy::disallowed_methods, reason = "a test damages a file")]
 
 use std::time::Duration;
 
 use flumen::{
-    Channel, ChannelOptions, CommitError, Durability, Event, FileChannel, PutError, TakeError,
+    Channel, ChannelOptions, CommitError, Durability, Event, FileChannel, MemoryChannel, PutError,
+    TakeError,
 };
 
 fn put_all(channel: &dyn Channel, bodies: &[&str]) {
@@ -192,56 +194,92 @@ fn events(bodies: &[&str]) -> Vec<Event> {
     bodies.iter().map(|body| Event::new(*body)).collect()
 }
 
+/// The same on a channel with a disk, which reads back what it hands out, and on one without.
+fn for_both(options: ChannelOptions, test: impl Fn(&dyn Channel)) {
+    let directory = tempfile::tempdir().expect("a directory");
+    test(&FileChannel::open(directory.path(), options.clone().memory_tail(0)).expect("opens"));
+    test(&MemoryChannel::open(options).expect("opens"));
+}
+
 /// I8: and what was refused is handed back, in its order.
 #[test]
 fn i8_events_that_are_put_together_are_put_all_or_none() {
-    let directory = tempfile::tempdir().expect("a directory");
     let options = options().capacity_events(6).transaction_events(5);
-    let channel = FileChannel::open(directory.path(), options).expect("opens");
-    let mut put = channel.begin_put();
-    put.put_all(Vec::new()).expect("nothing needs no room");
-    put.put_all(events(&["a", "b"])).expect("there is room");
-    match put.put_all(events(&["c", "d", "e", "f"])) {
-        Err(PutError::TransactionFull(refused)) => {
-            assert_eq!(bodies(&refused), ["c", "d", "e", "f"]);
+    for_both(options, |channel| {
+        let mut put = channel.begin_put();
+        put.put_all(events(&["a", "b"])).expect("there is room");
+        match put.put_all(events(&["c", "d", "e", "f"])) {
+            Err(PutError::TransactionFull(refused)) => {
+                assert_eq!(bodies(&refused), ["c", "d", "e", "f"]);
+            }
+            other => panic!("{other:?}"),
         }
-        other => panic!("{other:?}"),
-    }
-    match put.put_all(events(&["c"; 6])) {
-        Err(PutError::TooLarge(refused)) => assert_eq!(refused.len(), 6),
-        other => panic!("{other:?}"),
-    }
-    put.put(Event::new("c")).expect("there is room");
-    put.commit().expect("works");
-    let mut put = channel.begin_put();
-    let refused = put.put_all(events(&["d", "e", "f", "g"])).expect_err("there is room for three");
-    assert_eq!(refused.to_string(), PutError::Full(Event::new("")).to_string());
-    assert_eq!(bodies(&refused.into_events()), ["d", "e", "f", "g"]);
-    assert!(put.is_empty());
-    put.put_all(events(&["d"])).expect("nothing of what was refused holds room");
-    put.commit().expect("works");
-    assert_eq!(take_all(&channel), ["a", "b", "c", "d"]);
-    channel.close().expect("closes");
-    let closed = channel.begin_put().put_all(events(&["e"]));
-    assert!(matches!(closed, Err(PutError::Closed(_))));
+        match put.put_all(events(&["c"; 6])) {
+            Err(PutError::TooMany(refused)) => assert_eq!(refused.len(), 6),
+            other => panic!("{other:?}"),
+        }
+        put.put(Event::new("c")).expect("there is room");
+        put.commit().expect("works");
+        let mut put = channel.begin_put();
+        let refused = put.put_all(events(&["d", "e", "f", "g"])).expect_err("room for three");
+        assert_eq!(refused.to_string(), PutError::Full(Event::new("")).to_string());
+        assert_eq!(bodies(&refused.into_inner()), ["d", "e", "f", "g"]);
+        assert!(put.is_empty());
+        put.put_all(events(&["d", "e", "f"])).expect("nothing of what was refused holds room");
+        put.rollback();
+        let mut put = channel.begin_put();
+        put.put_all(events(&["d"])).expect("a rollback gives all of it back");
+        put.commit().expect("works");
+        assert_eq!(take_all(channel), ["a", "b", "c", "d"]);
+        channel.close().expect("closes");
+        let closed = channel.begin_put().put_all(events(&["f"]));
+        assert!(matches!(closed, Err(PutError::Closed(_))));
+    });
 }
 
-/// An event that may never be is refused with all that came with it.
+/// Nothing needs no room, not even where there is less than none; and who holds some already does not wait for
+/// more.
 #[test]
-fn i8_one_event_too_large_is_too_many() {
+fn i8_only_who_holds_nothing_waits_for_room() {
     let directory = tempfile::tempdir().expect("a directory");
-    let options = options().capacity_bytes(100).transaction_bytes(1000);
-    let channel = FileChannel::open(directory.path(), options).expect("opens");
-    let mut put = channel.begin_put();
-    for sizes in [[1, 2000], [450, 550], [46, 46]] {
-        let events = sizes.map(|size| Event::new(vec![7; size]));
-        let error =
-            put.put_all(events.to_vec()).expect_err("more than there will ever be room for");
-        assert!(matches!(error, PutError::TooLarge(_)), "{error:?}");
-        let bytes: usize = sizes.iter().map(|size| size + 8).sum();
-        assert!(error.to_string().starts_with(&format!("2 events of {bytes} bytes")), "{error}");
-    }
-    put.put_all(vec![Event::new(vec![7; 42]), Event::new(vec![7; 42])]).expect("exactly enough");
+    let long = options().put_wait(Duration::from_secs(3600));
+    let channel = FileChannel::open(directory.path(), long.clone()).expect("opens");
+    put_all(&channel, &["a", "b", "c"]);
+    channel.close().expect("closes");
+    drop(channel);
+    let lowered = long.clone().capacity_events(2);
+    let channel = FileChannel::open(directory.path(), lowered).expect("opens");
+    channel.begin_put().put_all(Vec::new()).expect("nothing is put");
+    channel.close().expect("closes");
+    for_both(long.capacity_events(2), |channel| {
+        let mut put = channel.begin_put();
+        put.put(Event::new("a")).expect("there is room");
+        let refused = put.put_all(events(&["b", "c"]));
+        assert!(matches!(refused, Err(PutError::Full(_))), "it would wait for itself");
+    });
+}
+
+/// Which is told from an event that may never be.
+#[test]
+fn i8_too_large_and_too_many_are_told_apart() {
+    for_both(options().capacity_bytes(100).transaction_bytes(1000), |channel| {
+        let mut put = channel.begin_put();
+        for (sizes, text) in [
+            ([1, 2000], "an event of 2008 bytes is"),
+            ([1, 93], "an event of 101 bytes is"),
+            ([450, 550], "an event of 558 bytes is"),
+            ([46, 46], "2 events of 108 bytes together are"),
+        ] {
+            let events = sizes.map(|size| Event::new(vec![7; size])).to_vec();
+            let error = put.put_all(events).expect_err("there never is room");
+            assert!(error.to_string().starts_with(text), "{error}");
+            let is_large = matches!(error, PutError::TooLarge(_));
+            assert!(is_large || matches!(error, PutError::TooMany(_)), "{error:?}");
+            assert_eq!(is_large, text.starts_with("an event"));
+        }
+        let exactly = [42, 42].map(|size| Event::new(vec![7; size]));
+        put.put_all(exactly.to_vec()).expect("there is room");
+    });
 }
 
 /// Each producer has all of its room or none, so somebody can always go on.
@@ -274,29 +312,49 @@ fn producers_that_put_all_at_once_do_not_wait_for_each_other() {
 
 #[test]
 fn i3_what_is_taken_together_is_given_back_together() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let options = options().transaction_events(4).transaction_bytes(1000);
-    let channel = FileChannel::open(directory.path(), options).expect("opens");
-    put_all(&channel, &["a", "b", "c"]);
-    put_all(&channel, &["d", "e"]);
-    let mut first = channel.begin_take();
-    assert_eq!(bodies(first.take_up_to(2).expect("readable")), ["a", "b"]);
-    let mut second = channel.begin_take();
-    assert_eq!(bodies(second.take_up_to(0).expect("nothing is wanted")), [""; 0]);
-    assert_eq!(bodies(second.take_up_to(1).expect("readable")), ["c"]);
-    assert_eq!(channel.stats().in_flight, 3);
-    first.rollback();
-    assert_eq!(bodies(second.take_up_to(9).expect("readable")), ["a", "b", "d"]);
-    assert!(matches!(second.take_up_to(1), Err(TakeError::TransactionFull)));
-    second.commit().expect("works");
-    let mut rest = channel.begin_take();
-    assert_eq!(bodies(rest.take_up_to(usize::MAX).expect("readable")), ["e"]);
-    assert_eq!(bodies(rest.take_up_to(9).expect("there are none")), [""; 0]);
-    rest.commit().expect("works");
-    put_all(&channel, &["x".repeat(700).as_str()]);
-    put_all(&channel, &["y".repeat(400).as_str(), "z"]);
-    let mut large = channel.begin_take();
-    assert_eq!(large.take_up_to(3).expect("readable").len(), 2, "the second exceeds the bytes");
+    for_both(options().transaction_events(4).transaction_bytes(1000), |channel| {
+        put_all(channel, &["a", "b", "c"]);
+        put_all(channel, &["d", "e"]);
+        let mut first = channel.begin_take();
+        assert_eq!(bodies(first.take_up_to(2).expect("readable")), ["a", "b"]);
+        let mut second = channel.begin_take();
+        assert_eq!(bodies(second.take_up_to(0).expect("nothing is wanted")), [""; 0]);
+        assert_eq!(bodies(second.take_up_to(1).expect("readable")), ["c"]);
+        assert_eq!(channel.stats().in_flight, 3);
+        first.rollback();
+        assert_eq!(bodies(second.take_up_to(9).expect("readable")), ["a", "b", "d"]);
+        assert!(matches!(second.take_up_to(1), Err(TakeError::TransactionFull)));
+        assert_eq!(bodies(second.take_up_to(0).expect("nothing is wanted")), [""; 0]);
+        second.commit().expect("works");
+        let mut rest = channel.begin_take();
+        assert_eq!(bodies(rest.take_up_to(usize::MAX).expect("readable")), ["e"]);
+        assert_eq!(bodies(rest.take_up_to(9).expect("there are none")), [""; 0]);
+        rest.commit().expect("works");
+        put_all(channel, &["x".repeat(700).as_str()]);
+        put_all(channel, &["y".repeat(400).as_str(), "z"]);
+        let mut large = channel.begin_take();
+        assert_eq!(large.take_up_to(3).expect("readable").len(), 2, "the second exceeds the bytes");
+    });
+}
+
+/// Many are lent in parts, so that nobody else is kept waiting for all of them; whoever takes sees all at once.
+#[test]
+fn i3_as_many_are_taken_as_there_are() {
+    for_both(ChannelOptions::new(), |channel| {
+        let mut put = channel.begin_put();
+        let number =
+            |index: usize| Event::new(format!("{index:0width$}", width = 500 + index % 700));
+        put.put_all((0..5000).map(number).collect()).expect("there is room");
+        put.commit().expect("works");
+        let mut take = channel.begin_take();
+        assert_eq!(take.take_up_to(10).expect("readable").len(), 10);
+        let taken = take.take_up_to(6000).expect("readable");
+        assert_eq!(taken.len(), 4990);
+        assert!(taken.iter().enumerate().all(|(index, event)| *event == number(index + 10)));
+        assert_eq!((take.len(), channel.stats().in_flight), (5000, 5000));
+        take.commit().expect("works");
+        assert_eq!(channel.stats().events, 0);
+    });
 }
 
 /// I6: damage does not hold up what comes before it, and is not passed over.

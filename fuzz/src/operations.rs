@@ -195,15 +195,18 @@ impl History {
         let (count, flags) = (1 + input.below(4), input.byte());
         let mut put = self.channel().begin_put();
         let mut ids = Vec::new();
-        for _ in 0..count {
-            let id = self.next;
-            match put.put(event(id, usize::from(flags >> 1 & 7))) {
-                Ok(()) => ids.push(id),
+        let size = usize::from(flags >> 1 & 7);
+        // Those of one size are put together.
+        let part = if size == 6 { count } else { 1 };
+        for _ in 0..count / part {
+            let together = self.next..self.next + part as Id;
+            match put.put_all(together.clone().map(|id| event(id, size)).collect()) {
+                Ok(()) => ids.extend(together.clone()),
                 Err(PutError::Full(_)) => break,
                 Err(PutError::Stopped(..)) if self.has_struck() => break,
                 Err(error) => panic!("{error}"),
             }
-            self.next += 1;
+            self.next = together.end;
         }
         let cursor = (flags & 48 == 48).then(|| self.next.to_string().into_bytes());
         if let Some(value) = &cursor {

@@ -92,7 +92,9 @@ pub(crate) fn rotate(directory: &Path, form: Form) -> Result<Outcome, BenchError
     for turn in 0.. {
         put(&channel, &mut bodies, batch)?;
         let mut take = channel.begin_take();
-        take.take_up_to(batch as usize)?;
+        while take.len() < batch as usize
+            && !take.take_up_to(batch as usize - take.len())?.is_empty()
+        {}
         take.commit()?;
         if turn == TURNS {
             writeln!(io::stdout(), "ready")?;

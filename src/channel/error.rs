@@ -166,9 +166,10 @@ pub enum PutError<T = Event> {
     Full(T),
     /// The transaction holds as many events or bytes as it may: commit it and begin another.
     TransactionFull(T),
-    /// An event alone, or what was to be put together, is larger than an event, a transaction or the channel
-    /// may be.
+    /// An event alone is larger than an event, a transaction or the channel may be.
     TooLarge(T),
+    /// Together the events are more than a transaction, or the channel, may ever hold: put fewer at a time.
+    TooMany(T),
     /// The channel has stopped itself.
     Stopped(T, Stopped),
     /// The channel was closed.
@@ -178,23 +179,18 @@ pub enum PutError<T = Event> {
 impl PutError {
     /// The event that was not put.
     pub fn into_event(self) -> Event {
-        self.into_refused()
-    }
-}
-
-impl PutError<Vec<Event>> {
-    /// The events that were not put.
-    pub fn into_events(self) -> Vec<Event> {
-        self.into_refused()
+        self.into_inner()
     }
 }
 
 impl<T> PutError<T> {
-    fn into_refused(self) -> T {
+    /// What was not put.
+    pub fn into_inner(self) -> T {
         match self {
             PutError::Full(refused)
             | PutError::TransactionFull(refused)
             | PutError::TooLarge(refused)
+            | PutError::TooMany(refused)
             | PutError::Stopped(refused, _)
             | PutError::Closed(refused) => refused,
         }
@@ -203,7 +199,7 @@ impl<T> PutError<T> {
     fn describe(
         &self,
         f: &mut fmt::Formatter<'_>,
-        too_large: impl FnOnce(&T) -> String,
+        events: impl Fn(&T) -> Box<dyn Iterator<Item = u64> + '_>,
     ) -> fmt::Result {
         match self {
             PutError::Full(_) => {
@@ -214,8 +210,15 @@ impl<T> PutError<T> {
             }
             PutError::TooLarge(refused) => write!(
                 f,
-                "{} larger than an event, a transaction or the channel may be",
-                too_large(refused)
+                "an event of {} bytes is larger than an event, a transaction or the channel may be",
+                events(refused).max().unwrap_or(0)
+            ),
+            PutError::TooMany(refused) => write!(
+                f,
+                "{} events of {} bytes together are more than a transaction or the channel may hold; \
+                 put fewer at a time",
+                events(refused).count(),
+                events(refused).fold(0u64, u64::saturating_add)
             ),
             PutError::Stopped(_, stopped) => write!(f, "{stopped}"),
             PutError::Closed(_) => write!(f, "the channel is closed"),
@@ -225,16 +228,13 @@ impl<T> PutError<T> {
 
 impl fmt::Display for PutError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.describe(f, |event| format!("an event of {} bytes is", event.size()))
+        self.describe(f, |event| Box::new(std::iter::once(event.size())))
     }
 }
 
 impl fmt::Display for PutError<Vec<Event>> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.describe(f, |events| {
-            let bytes: u64 = events.iter().map(Event::size).sum();
-            format!("{} events of {bytes} bytes together, or one of them, are", events.len())
-        })
+        self.describe(f, |events| Box::new(events.iter().map(Event::size)))
     }
 }
 

@@ -137,6 +137,10 @@ mod tests {
         assert!(matches!(room.reserve(1, 1, Duration::ZERO), Err(Refusal::Full)));
         room.release(1, 0);
         assert!(room.reserve(1, 1, Duration::ZERO).is_ok());
+        room.release(2, 1);
+        assert!(matches!(room.reserve(3, 0, LONG), Err(Refusal::TooLarge)), "never");
+        assert!(room.reserve(2, 100, Duration::ZERO).is_ok());
+        assert!(matches!(room.reserve(2, 0, Duration::ZERO), Err(Refusal::Full)));
     }
 
     #[test]

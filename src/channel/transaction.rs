@@ -70,13 +70,25 @@ pub(crate) struct LoanLimit {
     pub(crate) bytes: u64,
 }
 
+/// How much is lent in one go at most, with everybody else kept waiting meanwhile.
+const PART_EVENTS: usize = 1024;
+const PART_BYTES: u64 = 1 << 20;
+
 impl LoanLimit {
     pub(crate) fn is_reached(&self, loan: &Loan) -> bool {
         loan.len() >= self.events || loan.size >= self.bytes
     }
+
+    /// What the loan may come to in the next go.
+    fn part(&self, loan: &Loan) -> LoanLimit {
+        LoanLimit {
+            events: self.events.min(loan.len() + PART_EVENTS),
+            bytes: self.bytes.min(loan.size + PART_BYTES),
+        }
+    }
 }
 
-/// Why there is no room for an event.
+/// Why there is no room for events.
 pub(crate) enum Refusal {
     Full,
     TransactionFull,
@@ -101,6 +113,7 @@ impl Refusal {
 pub(crate) trait Backend: Send + Sync {
     fn transaction_events(&self) -> usize;
     fn transaction_bytes(&self) -> u64;
+    fn capacity_bytes(&self) -> u64;
     /// Reserves room for events of `size` bytes together, waiting as long as a put may.
     fn reserve(&self, events: u64, size: u64) -> Result<(), Refusal>;
     /// As [`reserve`](Self::reserve), without waiting.
@@ -109,8 +122,8 @@ pub(crate) trait Backend: Send + Sync {
     fn release(&self, events: u64, size: u64);
     /// Commits; on any error the room stays reserved and the caller releases it.
     fn commit_put(&self, batch: PutBatch) -> Result<(), CommitError>;
-    /// Lends events, until there are no more or the loan has reached the limit; that it has not is for the
-    /// caller to see. An error says that none could be lent.
+    /// Lends events, until there are no more or the loan has reached the limit. What was lent before an error
+    /// is in the loan.
     fn take(&self, loan: &mut Loan, limit: LoanLimit) -> Result<(), TakeError>;
     /// Commits takes. On an error but `Stopped` the events have been given back.
     fn commit_take(&self, batch: TakeBatch) -> Result<(), CommitError>;
@@ -143,31 +156,49 @@ impl PutTransaction {
         self.put_with(event, |backend, size| backend.try_reserve(1, size))
     }
 
-    /// Adds all of these events in their order, or none. Room is waited for until there is enough for all of
-    /// them together, so producers whose transactions are one call of this do not wait for each other. Costs
-    /// less for each event than [`put`](Self::put). On an error the events are in the error and the
-    /// transaction as it was; more of them than one transaction may ever hold are
-    /// [`TooLarge`](PutError::TooLarge).
+    /// Adds all of these events in their order, or none; costs less for each than [`put`](Self::put).
+    ///
+    /// As the first put of a transaction it waits for room, until there is enough for all of them; holding
+    /// events already, it does not wait, since who holds a part and waits for the rest may wait for ever.
+    /// Room goes to whoever it is enough for, so many events may wait for long where others put few at a
+    /// time. On an error the events are in the error and the transaction as it was.
     pub fn put_all(&mut self, events: Vec<Event>) -> Result<(), PutError<Vec<Event>>> {
-        let (count, mut size, mut largest) = (events.len(), 0, 0);
+        let (count, mut size, mut largest) = (events.len(), 0u64, 0);
         for event in &events {
             let own = event.size();
-            size += own;
+            size = size.saturating_add(own);
             largest = own.max(largest);
         }
-        if largest > EVENT_SIZE_MAX {
+        if count == 0 {
+            return Ok(());
+        }
+        let most = self.backend.transaction_bytes().min(self.backend.capacity_bytes());
+        if largest > most.min(EVENT_SIZE_MAX) {
             return Err(PutError::TooLarge(events));
         }
-        let reserve = |backend: &dyn Backend, size| backend.reserve(count as u64, size);
-        if let Err(refusal) = self.reserve(count, size, reserve) {
-            return Err(refusal.into_error(events));
-        }
-        if self.batch.events.is_empty() {
-            self.batch.events = events;
-        } else {
-            self.batch.events.extend(events);
+        let waits = self.batch.events.is_empty();
+        let reserved = self.reserve(count, size, |backend, size| match waits {
+            true => backend.reserve(count as u64, size),
+            false => backend.try_reserve(count as u64, size),
+        });
+        match reserved {
+            Ok(()) => self.keep(events),
+            Err(Refusal::TooLarge) => return Err(PutError::TooMany(events)),
+            Err(refusal) => return Err(refusal.into_error(events)),
         }
         Ok(())
+    }
+
+    fn keep(&mut self, mut events: Vec<Event>) {
+        if !self.batch.events.is_empty() {
+            self.batch.events.extend(events);
+            return;
+        }
+        // They may stay for long, and what holds them is counted by how many they are.
+        if events.capacity() / 2 > events.len() {
+            events.shrink_to_fit();
+        }
+        self.batch.events = events;
     }
 
     fn put_with(
@@ -276,21 +307,31 @@ impl TakeTransaction {
         Ok(self.take_up_to(1)?.first().cloned())
     }
 
-    /// Takes the next events, at most so many, and lends them for a look; none when there are none at the
-    /// moment. Fewer than `count` says nothing about what follows: the next call gives what can be taken by
-    /// then, or says why nothing can. Never waits. Costs less for each event than [`take`](Self::take).
+    /// Takes the next events, at most `count`, and shows them: none when there are none at the moment.
+    /// Fewer than `count` says nothing about what follows: the next call gives what can be taken by then,
+    /// or says why nothing can. Never waits for events. Costs less for each than [`take`](Self::take).
     pub fn take_up_to(&mut self, count: usize) -> Result<&[Event], TakeError> {
         let before = self.batch.loan.len();
         let limit = LoanLimit {
             events: self.backend.transaction_events(),
             bytes: self.backend.transaction_bytes(),
         };
-        if limit.is_reached(&self.batch.loan) {
+        if count > 0 && limit.is_reached(&self.batch.loan) {
             return Err(TakeError::TransactionFull);
         }
-        let events = limit.events.min(before.saturating_add(count));
-        self.backend.take(&mut self.batch.loan, LoanLimit { events, ..limit })?;
-        Ok(&self.batch.loan.events[before..])
+        let limit = LoanLimit { events: limit.events.min(before.saturating_add(count)), ..limit };
+        let loan = &mut self.batch.loan;
+        while !limit.is_reached(loan) {
+            let part = limit.part(loan);
+            match self.backend.take(loan, part) {
+                Ok(()) if part.is_reached(loan) => {}
+                Ok(()) => break,
+                Err(error) if loan.len() == before => return Err(error),
+                // Whoever comes again meets it again.
+                Err(_) => break,
+            }
+        }
+        Ok(&loan.events[before..])
     }
 
     /// Sets the cursor `name`, durable in the same record as the takes.

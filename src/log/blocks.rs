@@ -13,12 +13,9 @@ pub(super) const BLOCK_MIN: usize = 16 << 10;
 /// Bytes read at once at most; a longer record is read whole, and what is read ahead is more.
 pub(super) const BLOCK_MAX: usize = 256 << 10;
 
-/// Bytes read ahead at once at most: more than otherwise, since to wake the thread that reads costs as much as
-/// reading some of them.
+/// Bytes read ahead at once at most: more than otherwise, since to wake the thread that reads costs as much
+/// as reading some of them.
 const AHEAD_MAX: usize = 1 << 20;
-
-/// As a part of what was read ahead before: who is but a little behind is to need little memory.
-const AHEAD_PART: u64 = 8;
 
 /// The largest block that is read ahead, or kept: a long record must not hold its memory.
 pub(super) const BLOCK_KEPT_MAX: usize = AHEAD_MAX + BLOCK_MIN;
@@ -36,8 +33,9 @@ pub(crate) struct Blocks {
     /// Whether blocks may be read ahead, in a thread of its own.
     pub(super) may_read_ahead: bool,
     pub(super) ahead: Option<ReadAhead>,
-    /// Bytes that were asked to be read ahead.
-    asked: u64,
+    /// How many bytes to read ahead next: twice as many each time, since who is but a little behind is to
+    /// need little memory.
+    pub(super) next_ahead: usize,
 }
 
 impl Blocks {
@@ -49,13 +47,8 @@ impl Blocks {
             kept: VecDeque::new(),
             may_read_ahead,
             ahead: None,
-            asked: 0,
+            next_ahead: BLOCK_MAX,
         }
-    }
-
-    /// How many bytes to read ahead.
-    pub(super) fn ahead_size(&self) -> usize {
-        (self.asked / AHEAD_PART).clamp(BLOCK_MAX as u64, AHEAD_MAX as u64) as usize
     }
 
     /// A block of at least `wanted` bytes, and not of many more, that is nobody else's: events handed out
@@ -100,7 +93,7 @@ impl Blocks {
         if self.ahead.is_none() {
             self.ahead = ReadAhead::start().ok();
         }
-        self.asked += size as u64;
+        self.next_ahead = (2 * self.next_ahead).min(AHEAD_MAX);
         let (file, block) = (Arc::clone(file), self.spare(size.max(BLOCK_MAX)));
         match &self.ahead {
             Some(ahead) => ahead.ask(Request { file, offset, size, advice, block }),
@@ -163,22 +156,6 @@ mod tests {
         let former: Vec<usize> = held.drain(..).map(|block| block.as_ptr().addr()).collect();
         let _in_use = Arc::clone(&blocks.block);
         assert!(former.contains(&address(&mut blocks, BLOCK_MAX)));
-    }
-
-    /// I9: the longer reading goes on, the more is read ahead; at last a largest block.
-    #[test]
-    fn i9_little_is_read_ahead_at_first() {
-        let mut blocks = Blocks::new(true);
-        let part = AHEAD_PART as usize;
-        for (asked, size) in [
-            (0, BLOCK_MAX),
-            (part * BLOCK_MAX + part, BLOCK_MAX + 1),
-            (part * AHEAD_MAX, AHEAD_MAX),
-            (usize::MAX, AHEAD_MAX),
-        ] {
-            blocks.asked = asked as u64;
-            assert_eq!(blocks.ahead_size(), size);
-        }
     }
 
     /// I9: however many events of earlier blocks are held.

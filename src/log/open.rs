@@ -10,6 +10,7 @@
 //! ([`Moving`]).
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use super::begin::{Claim, NewSegment, open_lanes, reserve_size};
 use super::behind::Behind;
@@ -55,6 +56,7 @@ impl Log {
             replayed_bytes: 0,
             slots: [Slot::Absent, Slot::Absent],
             listing: directory.list()?,
+            sizes: BTreeMap::new(),
         };
         let view = View { upper, lsn: Lsn(0), next_sequence: 0, is_done: &|_| false };
         Log::open(directory, options, &survey, &view)
@@ -278,7 +280,11 @@ fn adopt_files(
             .sealed
             .binary_search_by_key(number, |sealed| sealed.number)
             .is_ok();
-        pool.count(directory.size_if_there(name)?.unwrap_or(0));
+        let size = match survey.sizes.get(number) {
+            Some(size) => *size,
+            None => directory.size_if_there(name)?.unwrap_or(0),
+        };
+        pool.count(size);
         if !listed && tail != Some(*number) {
             mark!(P7);
             pool.recycle(*number)?;

@@ -337,7 +337,7 @@ impl Scanner {
             end += size as usize;
             large = if size > BLOCK_MAX as u64 { size as usize } else { 0 };
         }
-        let ahead = self.blocks.ahead_size();
+        let ahead = self.blocks.next_ahead;
         let wanted = match large {
             0 => ahead,
             _ => (ahead / large).max(1) * large + BLOCK_MIN,
@@ -517,13 +517,22 @@ mod tests {
                 let next = record(size, bytes.len() as u64);
                 bytes.extend_from_slice(&next);
             }
-            let (limit, mut told) = (bytes.len() as u64, Vec::new());
+            let (limit, mut told, mut asked) = (bytes.len() as u64, Vec::new(), Vec::new());
             let [mut scanner, ..] = scanners(&bytes);
             for at in places {
                 scanner.record_at(at, limit).expect("whole");
-                let asked = scanner.blocks.ahead.as_ref().and_then(|ahead| ahead.take());
-                told.extend(asked.and_then(|(request, _)| request.advice));
+                let request = scanner.blocks.ahead.as_ref().and_then(|ahead| ahead.take());
+                asked.extend(request.iter().map(|(request, _)| request.size));
+                told.extend(request.and_then(|(request, _)| request.advice));
             }
+            // I9: who is but a little behind needs little memory, who is far behind reads much at a time.
+            let one = size.next_multiple_of(8) + HEADER_SIZE;
+            let first = if one > BLOCK_MAX { one + BLOCK_MIN } else { BLOCK_MAX };
+            assert_eq!(asked.first(), Some(&first), "{size}");
+            assert!(
+                asked.iter().any(|asked| *asked > (BLOCK_KEPT_MAX - BLOCK_MIN) / 2),
+                "{asked:?}"
+            );
             let first = told.first().expect("told").start;
             assert!(first <= 2 << 20, "from {first} on");
             assert!(told.windows(2).all(|pair| pair[0].end == pair[1].start), "{told:?}");

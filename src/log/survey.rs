@@ -1,6 +1,7 @@
 //! Finding out what a log holds, without writing a byte: the checkpoint, then the records after it, then the
 //! verdict on how the log ends. The verdict's table is in `docs/CRASH_SAFETY.md`, a reason for each row.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::checkpoint::Checkpoint;
@@ -73,6 +74,8 @@ pub(crate) struct Survey {
     pub(crate) replayed_bytes: u64,
     pub(crate) slots: [Slot; 2],
     pub(crate) listing: Listing,
+    /// How large the files of complete segments are, by number; of those that still hold a wanted event.
+    pub(crate) sizes: BTreeMap<u64, u64>,
 }
 
 /// The end of the tail that no witness calls synced.
@@ -124,12 +127,13 @@ fn find_out(directory: &Directory, replay: &mut dyn Replay) -> Result<Survey, Lo
         checkpoint,
         slots,
         listing,
+        sizes: BTreeMap::new(),
     };
     let mut walk = Walk { directory, replay, survey: &mut survey };
     if let Some(tail) = tail {
         walk.replay_tail(tail)?;
     }
-    check_sealed(directory, &survey, replay)?;
+    survey.sizes = check_sealed(directory, &survey, replay)?;
     Ok(survey)
 }
 
@@ -317,12 +321,14 @@ impl Walk<'_> {
     }
 }
 
-/// Every complete segment that holds a wanted event must be there in full length.
+/// Every complete segment that holds a wanted event must be there in full length. Gives their lengths: to ask
+/// again for each would be half of what an opening costs by the backlog.
 fn check_sealed(
     directory: &Directory,
     survey: &Survey,
     replay: &dyn Replay,
-) -> Result<(), LogError> {
+) -> Result<BTreeMap<u64, u64>, LogError> {
+    let mut sizes = BTreeMap::new();
     for sealed in &survey.checkpoint.state.sealed {
         let sequences = sealed.first_sequence..sealed.end_sequence();
         if !replay.wants(sequences.clone()) || planted!(SealedNotChecked) {
@@ -332,12 +338,15 @@ fn check_sealed(
         let expected = PAGE + sealed.size;
         let found = match directory.size_if_there(&file)? {
             None => "no such file".to_string(),
-            Some(size) if size >= expected => continue,
+            Some(size) if size >= expected => {
+                sizes.insert(sealed.number, size);
+                continue;
+            }
             Some(size) => format!("{size} bytes"),
         };
         mark!(T17);
         let flaw = Flaw::new(format!("a segment of {expected} bytes"), found);
         return Err(Damage { file, offset: 0, flaw, sequences: Some(sequences) }.into());
     }
-    Ok(())
+    Ok(sizes)
 }

@@ -161,7 +161,7 @@ fn fill(put: &mut PutTransaction, waiting: &mut VecDeque<Event>) -> Result<(), S
                 waiting.push_front(event);
                 return Ok(());
             }
-            Err(PutError::TooLarge(event)) => {
+            Err(PutError::TooLarge(event) | PutError::TooMany(event)) => {
                 return Err(SourceError::TooLarge { size: event.size() });
             }
             Err(PutError::Stopped(_, stopped)) => return Err(SourceError::Stopped(stopped)),

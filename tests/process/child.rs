@@ -17,13 +17,17 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::ops::Range;
 use std::process::exit;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use flumen::{Channel, CloseError, CommitError, FileChannel, PutError, TakeError, TakeTransaction};
+use flumen::{
+    Channel, CloseError, CommitError, FileChannel, PutError, PutTransaction, TakeError,
+    TakeTransaction,
+};
 
 use super::event::{Random, event, known};
 use super::{Goal, Plan, asked};
@@ -123,14 +127,12 @@ impl Work {
         while left > 0 && !self.has_ended.load(Ordering::Acquire) {
             let wanted = 1 + random.below(12);
             let mut put = self.channel.begin_put();
-            for number in next..next + wanted {
-                let event = event(index, number);
-                match if put.is_empty() { put.put(event) } else { put.try_put(event) } {
-                    Ok(()) => {}
-                    Err(PutError::Full(_)) => break,
-                    Err(PutError::Stopped(_, stopped)) => return say(format!("S {stopped}")),
-                    Err(error) => return say(format!("! put: {error}")),
-                }
+            let filled = match random.one_in(2) {
+                true => put_all(&mut put, index, next..next + wanted),
+                false => put_each(&mut put, index, next..next + wanted),
+            };
+            if let Err(line) = filled {
+                return say(line);
             }
             let count = put.len() as u64;
             if count == 0 || random.one_in(16) {
@@ -214,18 +216,23 @@ impl Work {
         let _order = self.delivery.lock().expect("no consumer panics");
         let mut line = format!("D {index}");
         let mut result = Ok(());
+        // An odd number is taken at once.
+        let part = if wanted % 2 == 1 { wanted as usize } else { 1 };
         while (take.len() as u64) < wanted {
-            match take.take() {
-                Ok(Some(event)) => match known(&event) {
+            let events = match take.take_up_to(part.min(wanted as usize - take.len())) {
+                Ok([]) => break,
+                Ok(events) => events,
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
+            };
+            for event in events {
+                match known(event) {
                     Some((producer, number)) => {
                         write!(line, " {producer}:{number}").expect("memory");
                     }
                     None => say(format!("! altered: {event:?}")),
-                },
-                Ok(None) => break,
-                Err(error) => {
-                    result = Err(error);
-                    break;
                 }
             }
         }
@@ -234,4 +241,27 @@ impl Work {
         }
         result
     }
+}
+
+/// Puts these events together, or none for want of room. An error is what to say last.
+fn put_all(put: &mut PutTransaction, producer: usize, numbers: Range<u64>) -> Result<(), String> {
+    match put.put_all(numbers.map(|number| event(producer, number)).collect()) {
+        Ok(()) | Err(PutError::Full(_) | PutError::TooMany(_)) => Ok(()),
+        Err(PutError::Stopped(_, stopped)) => Err(format!("S {stopped}")),
+        Err(error) => Err(format!("! put: {error}")),
+    }
+}
+
+/// Puts of these events as many as there is room for.
+fn put_each(put: &mut PutTransaction, producer: usize, numbers: Range<u64>) -> Result<(), String> {
+    for number in numbers {
+        let event = event(producer, number);
+        match if put.is_empty() { put.put(event) } else { put.try_put(event) } {
+            Ok(()) => {}
+            Err(PutError::Full(_)) => break,
+            Err(PutError::Stopped(_, stopped)) => return Err(format!("S {stopped}")),
+            Err(error) => return Err(format!("! put: {error}")),
+        }
+    }
+    Ok(())
 }

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use crate::sync::{Mutex, lock};
 
 /// Bytes kept at most, in all buffers together.
-const KEPT_MAX: usize = 4 << 20;
+const KEPT_MAX: usize = 8 << 20;
 
 /// The smallest buffer that is kept: a smaller one costs less to get than to keep.
 const BUFFER_MIN: usize = 16 << 10;
@@ -40,10 +40,14 @@ impl Buffers {
     /// Keeps buffers, at the expense of those that were not used for long.
     pub(super) fn give_back(&self, buffers: impl Iterator<Item = Vec<u8>>) {
         let mut buffers = buffers.filter(|buffer| buffer.capacity() >= BUFFER_MIN).peekable();
-        if buffers.peek().is_some() {
-            let mut waiting = lock(&self.0);
-            buffers.for_each(|buffer| waiting.keep(buffer));
+        if buffers.peek().is_none() {
+            return;
         }
+        let mut outdated = Vec::new();
+        let mut waiting = lock(&self.0);
+        buffers.for_each(|buffer| waiting.keep(buffer, &mut outdated));
+        // Memory is given back with nobody kept waiting.
+        drop(waiting);
     }
 }
 
@@ -57,7 +61,7 @@ impl Waiting {
         Some(buffer)
     }
 
-    fn keep(&mut self, mut buffer: Vec<u8>) {
+    fn keep(&mut self, mut buffer: Vec<u8>, outdated: &mut Vec<Vec<u8>>) {
         buffer.clear();
         self.bytes += buffer.capacity();
         self.buffers.push_back(buffer);
@@ -65,6 +69,7 @@ impl Waiting {
             && let Some(oldest) = self.buffers.pop_front()
         {
             self.bytes -= oldest.capacity();
+            outdated.push(oldest);
         }
     }
 }

@@ -422,8 +422,8 @@ impl Groups for Core {
             let size = entry.size();
             match std::mem::replace(&mut entry.record, Record::None) {
                 Record::None => continue,
-                Record::Encoded(record) => written.push(record.into_bytes()),
-                Record::Streamed(_) => {}
+                Record::Encoded(record) if entry.is_put() => written.push(record.into_bytes()),
+                Record::Encoded(_) | Record::Streamed(_) => {}
             }
             if let Some((lsn, sequence)) = places.next() {
                 self.apply_entry(&mut shown, entry, lsn, lsn.plus(size), sequence);

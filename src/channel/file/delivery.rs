@@ -55,30 +55,21 @@ impl Delivery {
         }
     }
 
-    /// Lends events, until there are no more or the loan has reached the limit. An error says that none could
-    /// be lent; after it everything is as before.
+    /// Lends events, until there are no more or the loan has reached the limit. After an error everything but
+    /// what was lent before it is as it was.
     pub(crate) fn lend(
         &mut self,
         loan: &mut Loan,
         limit: LoanLimit,
         shown: &Mutex<Shown>,
     ) -> Result<(), LogError> {
-        let before = loan.len();
-        let mut end = Ok(());
-        while !limit.is_reached(loan) {
-            match self.next(shown) {
-                Ok(Some((sequence, event))) => loan.push(sequence, event),
-                Ok(None) => break,
-                Err(error) => {
-                    end = Err(error);
-                    break;
-                }
-            }
+        while !limit.is_reached(loan)
+            && let Some((sequence, event)) = self.next(shown)?
+        {
+            self.lent += 1;
+            loan.push(sequence, event);
         }
-        let count = loan.len() - before;
-        self.lent += count as u64;
-        // Who comes again meets the error again.
-        if count > 0 { Ok(()) } else { end }
+        Ok(())
     }
 
     /// The next event, which is then the caller's to lend. After an error everything is as before.

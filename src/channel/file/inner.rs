@@ -221,6 +221,10 @@ impl Backend for Inner {
         self.options.transaction_bytes
     }
 
+    fn capacity_bytes(&self) -> u64 {
+        self.options.capacity_bytes
+    }
+
     fn reserve(&self, events: u64, size: u64) -> Result<(), Refusal> {
         self.room.reserve(events, size, self.options.put_wait)
     }

@@ -116,7 +116,7 @@ fn i1_i3_two_commits_that_begin_a_segment_each() {
 #[test]
 fn i1_i4_i5_a_put_and_a_take() {
     let image = image(options, |channel| put(channel, "old", 10).expect("nothing fails"));
-    let finished = explore("engine.put_and_take", Some(4), 5_400, move |seen| {
+    let finished = explore("engine.put_and_take", Some(4), 4_900, move |seen| {
         let bench = Bench::new(&image, options());
         let other = bench.clone();
         let taker = spawn(move || {
@@ -142,7 +142,7 @@ fn i1_a_checkpoint_against_a_commit() {
         put(channel, "old", LARGE).expect("nothing fails");
         put(channel, "next", LARGE).expect("nothing fails");
     });
-    let finished = explore("engine.checkpoint_against_commit", Some(4), 800, move |seen| {
+    let finished = explore("engine.checkpoint_against_commit", Some(4), 310, move |seen| {
         let bench = Bench::new(&image, options());
         assert_eq!(take(&bench.channel).expect("nothing fails").as_deref(), Some("old"));
         let other = bench.clone();
@@ -235,7 +235,7 @@ fn i1_i2_a_sync_beside_commits_against_the_next_segment() {
 #[test]
 fn i1_i4_a_close_against_a_commit_in_flight() {
     let image = image(options, |channel| put(channel, "old", 10).expect("nothing fails"));
-    let finished = explore("engine.close_against_commit", Some(4), 720, move |seen| {
+    let finished = explore("engine.close_against_commit", Some(4), 610, move |seen| {
         let bench = Bench::new(&image, options());
         let other = bench.clone();
         let thread = spawn(move || {
@@ -267,7 +267,7 @@ fn i1_i4_a_close_against_a_commit_in_flight() {
 #[test]
 fn i4_i5_a_close_against_a_take() {
     let image = image(options, |channel| put(channel, "old", 10).expect("nothing fails"));
-    let finished = explore("engine.close_against_take", Some(4), 6_500, move |seen| {
+    let finished = explore("engine.close_against_take", Some(4), 5_800, move |seen| {
         let bench = Bench::new(&image, options());
         let other = bench.clone();
         let thread = spawn(move || {
@@ -295,7 +295,7 @@ fn i4_i5_a_close_against_a_take() {
 #[test]
 fn two_closes_and_a_checkpoint_in_between() {
     let image = image(options, |channel| put(channel, "old", 10).expect("nothing fails"));
-    let finished = explore("engine.close_twice", Some(5), 800, move |seen| {
+    let finished = explore("engine.close_twice", Some(5), 160, move |seen| {
         let bench = Bench::new(&image, options());
         let other = bench.clone();
         let thread = spawn(move || {

@@ -70,7 +70,7 @@ fn i7_a_failed_sync_reaches_the_other_commit_and_the_one_who_waits_for_news() {
 #[test]
 fn i7_what_counted_before_a_failed_sync_is_kept_and_what_comes_after_it_is_in_doubt() {
     let image = image(options, |_| {});
-    let finished = explore("engine.stop_second_sync", Some(4), 6_500, move |seen| {
+    let finished = explore("engine.stop_second_sync", Some(4), 5_200, move |seen| {
         let bench = Bench::new(&image, options());
         bench.disk.set_plan(failed_sync(1));
         let other = bench.clone();
@@ -97,7 +97,7 @@ fn i7_what_counted_before_a_failed_sync_is_kept_and_what_comes_after_it_is_in_do
 #[test]
 fn i7_a_write_back_that_fails_at_any_time_loses_nothing_that_was_acknowledged() {
     let image = image(options, |_| {});
-    let finished = explore("engine.stop_write_back", Some(2), 800, move |seen| {
+    let finished = explore("engine.stop_write_back", Some(2), 690, move |seen| {
         let bench = Bench::new(&image, options());
         let other = bench.clone();
         let thread = spawn(move || (put_one(&other, "a", 10), other.crash()));
@@ -156,7 +156,7 @@ fn i7_a_failed_take_commit_reaches_the_one_who_waits_for_room() {
 fn i7_a_failed_checkpoint_reaches_commits_and_those_who_wait_for_room() {
     let full = || options().capacity_events(3);
     let image = image(options, |channel| put(channel, "old", 10).expect("nothing fails"));
-    let finished = explore("engine.stop_by_checkpoint", Some(3), 950, move |seen| {
+    let finished = explore("engine.stop_by_checkpoint", Some(3), 860, move |seen| {
         let bench = Bench::new(&image, full());
         bench.put("before", 10).expect("nothing fails yet");
         let mut reserved = bench.channel.begin_put();

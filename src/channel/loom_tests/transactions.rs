@@ -71,7 +71,7 @@ fn i4_what_a_dropped_take_held_reaches_the_one_who_waits() {
     let model = Model {
         name: ["memory.dropped_take", "engine.dropped_take"],
         bound: [None, Some(5)],
-        floor: [70, 900],
+        floor: [70, 140],
         capacity: 2,
         events: &["only"],
         outcomes: &["dropped after the take", "too late to take", "slept"],
@@ -97,7 +97,7 @@ fn i3_i4_two_consumers_of_whom_one_gives_back() {
     let model = Model {
         name: ["memory.two_consumers", "engine.two_consumers"],
         bound: [None, Some(5)],
-        floor: [25, 1_500],
+        floor: [25, 195],
         capacity: 3,
         events: &["first", "second", "third"],
         outcomes: &["in order", "given back in between", "given back afterwards"],
@@ -166,7 +166,7 @@ fn i3_a_producer_and_a_consumer_wait_for_each_other() {
     let model = Model {
         name: ["memory.hand_over", "engine.hand_over"],
         bound: [None, Some(2)],
-        floor: [2_000, 200],
+        floor: [2_000, 160],
         capacity: 1,
         events: &[],
         outcomes: &["slept", "done"],
@@ -191,7 +191,7 @@ fn a_close_wakes_producers_and_consumers() {
     let model = Model {
         name: ["memory.close_waiters", "engine.close_waiters"],
         bound: [None, Some(4)],
-        floor: [170, 1_600],
+        floor: [170, 1_400],
         capacity: 1,
         events: &["only"],
         outcomes: &["slept", "done"],

@@ -44,7 +44,7 @@ impl Held {
 
     /// Waits for room, takes it and gives it back.
     fn pass(&self, size: u64) -> Result<(), Refusal> {
-        self.reserve(1, size)?;
+        self.reserve(size)?;
         self.release(1, size);
         Ok(())
     }
@@ -72,7 +72,7 @@ fn name(result: &Result<(), Refusal>) -> &'static str {
         Ok(()) => "got room",
         Err(Refusal::Closed) => "closed",
         Err(Refusal::Stopped(_)) => "stopped",
-        Err(Refusal::Full | Refusal::TooLarge) => "refused",
+        Err(Refusal::Full | Refusal::TransactionFull | Refusal::TooLarge) => "refused",
     }
 }
 
@@ -137,13 +137,13 @@ fn a_close_and_a_stop_release_all_waiters() {
             let held = Held::full(1);
             let threads = [(); 2].map(|()| {
                 let held = Arc::clone(&held);
-                spawn(move || name(&held.reserve(1, 1)))
+                spawn(move || name(&held.reserve(1)))
             });
             end(&held.room);
             for thread in threads {
                 assert_eq!(thread.join().expect("no panic"), expected);
             }
-            assert_eq!(name(&held.reserve(1, 1)), expected, "and everybody later");
+            assert_eq!(name(&held.reserve(1)), expected, "and everybody later");
         });
         finished.reached(&["slept"]);
     }
@@ -155,7 +155,7 @@ fn room_against_the_end() {
         let held = Held::full(1);
         let waiter = {
             let held = Arc::clone(&held);
-            spawn(move || name(&held.reserve(1, 1)))
+            spawn(move || name(&held.reserve(1)))
         };
         let releaser = {
             let held = Arc::clone(&held);
@@ -164,7 +164,7 @@ fn room_against_the_end() {
         held.room.close();
         seen.note(waiter.join().expect("no panic"));
         releaser.join().expect("no panic");
-        assert_eq!(name(&held.reserve(1, 1)), "closed");
+        assert_eq!(name(&held.reserve(1)), "closed");
     };
     explore("room.release_and_close", None, 180, body).reached(&["got room", "closed", "slept"]);
 }
@@ -175,7 +175,7 @@ fn the_first_end_is_the_one_that_is_told() {
         let held = Held::full(1);
         let waiter = {
             let held = Arc::clone(&held);
-            spawn(move || name(&held.reserve(1, 1)))
+            spawn(move || name(&held.reserve(1)))
         };
         let stopper = {
             let held = Arc::clone(&held);
@@ -185,7 +185,7 @@ fn the_first_end_is_the_one_that_is_told() {
         let told = waiter.join().expect("no panic");
         seen.note(told);
         stopper.join().expect("no panic");
-        assert_eq!(name(&held.reserve(1, 1)), told);
+        assert_eq!(name(&held.reserve(1)), told);
     };
     explore("room.stop_and_close", None, 280, body).reached(&["closed", "stopped", "slept"]);
 }

@@ -310,16 +310,23 @@ impl Player {
         let total = |items: &[Item]| items.iter().map(|item| item.size()).sum::<u64>();
         let (events, bytes) = self.settings.limits().unwrap_or((u64::MAX, u64::MAX));
         let (size, count) = (total(items), items.len() as u64);
-        if size > TRANSACTION_BYTES || items.len() > TRANSACTION_EVENTS {
+        let is_too_large = |most: u64| items.iter().any(|item| item.size() > most);
+        // Together they are looked at before the channel is asked.
+        let at_once = if items.len() > 1 { bytes } else { u64::MAX };
+        if is_too_large(TRANSACTION_BYTES.min(at_once)) {
             "too large"
+        } else if items.len() > TRANSACTION_EVENTS || size > TRANSACTION_BYTES {
+            "too many"
         } else if put.items.len() + items.len() > TRANSACTION_EVENTS
             || total(&put.items) + size > TRANSACTION_BYTES
         {
             "transaction full"
         } else if self.has_ended {
             "ended"
-        } else if size > bytes || count > events {
+        } else if is_too_large(bytes) {
             "too large"
+        } else if size > bytes || count > events {
+            "too many"
         } else if self.model.used_events + count > events || self.model.used_bytes + size > bytes {
             "full"
         } else {
@@ -381,6 +388,11 @@ impl Player {
                 Ok(events) => {
                     ensure(!self.has_ended, || "delivered after the end".into())?;
                     ensure(events.len() <= wanted, || "more than were asked for".into())?;
+                    let before = take.items.iter().map(|(_, item)| item.size()).sum::<u64>();
+                    let but_last = &events[..events.len() - 1];
+                    let is_within =
+                        before + but_last.iter().map(Event::size).sum::<u64>() < TRANSACTION_BYTES;
+                    ensure(is_within, || "more bytes than a transaction may hold".into())?;
                     for event in events {
                         let expected = self.model.free.pop_first();
                         let found = Item::of(&event);
@@ -515,6 +527,7 @@ fn offer(transaction: &mut PutTransaction, items: &[Item]) -> (&'static str, Opt
     fn name<T>(error: &PutError<T>) -> &'static str {
         match error {
             PutError::TooLarge(_) => "too large",
+            PutError::TooMany(_) => "too many",
             PutError::TransactionFull(_) => "transaction full",
             PutError::Full(_) => "full",
             PutError::Stopped(..) | PutError::Closed(_) => "ended",
@@ -527,7 +540,7 @@ fn offer(transaction: &mut PutTransaction, items: &[Item]) -> (&'static str, Opt
         }
         _ => transaction
             .put_all(events_of(items))
-            .map_err(|error| (name(&error), error.into_events())),
+            .map_err(|error| (name(&error), error.into_inner())),
     };
     match refused {
         Ok(()) => ("taken", None),
