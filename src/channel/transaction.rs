@@ -27,7 +27,7 @@ pub(crate) struct PutBatch {
     pub(crate) cursors: Cursors,
 }
 
-#[cfg(any(test, fuzzing))]
+#[cfg(any(all(test, not(loom)), fuzzing))]
 impl PutBatch {
     pub(crate) fn new(events: Vec<Event>, cursors: Cursors) -> PutBatch {
         PutBatch { size: events.iter().map(Event::size).sum(), events, cursors }
@@ -394,4 +394,24 @@ fn set_cursor(cursors: &mut Cursors, name: &str, value: Option<&[u8]>) -> Result
     }
     cursors.insert(name.to_string(), value.map(<[u8]>::to_vec));
     Ok(())
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use crate::channel::{Channel, ChannelOptions, MemoryChannel};
+
+    /// I9: what is kept in memory is counted by the events there are, not by those there was room for.
+    #[test]
+    fn i9_no_more_memory_is_kept_than_events_need() {
+        let channel = MemoryChannel::open(ChannelOptions::new()).expect("opens");
+        let mut put = channel.begin_put();
+        for (capacity, count) in [(100_000, 1), (10, 3)] {
+            let mut events = Vec::with_capacity(capacity);
+            events.resize(count, Event::new("a"));
+            put.put_all(events).expect("there is room");
+            assert!(put.batch.events.capacity() <= 2 * put.len().max(4), "{capacity}, {count}");
+        }
+        assert_eq!(put.len(), 4);
+    }
 }
