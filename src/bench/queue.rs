@@ -64,11 +64,7 @@ impl Queue {
 
     /// Takes and commits at most so many events; gives how many.
     pub(crate) fn take(&self, most: usize) -> Result<usize, BenchError> {
-        let mut take = self.channel.begin_take();
-        while take.len() < most && !take.take_up_to(most - take.len())?.is_empty() {}
-        let taken = take.len();
-        take.commit()?;
-        Ok(taken)
+        take(&self.channel, most)
     }
 
     /// Takes all there is.
@@ -113,6 +109,15 @@ impl Queue {
     pub(crate) fn body(&self) -> &[u8] {
         &self.body
     }
+}
+
+/// Takes and commits at most so many events; gives how many.
+pub(crate) fn take(channel: &FileChannel, most: usize) -> Result<usize, BenchError> {
+    let mut take = channel.begin_take();
+    while take.len() < most && !take.take_up_to(most - take.len())?.is_empty() {}
+    let taken = take.len();
+    take.commit()?;
+    Ok(taken)
 }
 
 /// Lets `threads` do `operation` again and again for `time`; gives the operations a second.

@@ -12,7 +12,7 @@ use flumen::{Bytes, Channel, Durability, Event, FileChannel, tools};
 
 use super::error::BenchError;
 use super::form::{BODY, Form};
-use super::queue::lazy;
+use super::queue::{lazy, take};
 use super::work::Outcome;
 use crate::random::Random;
 
@@ -91,11 +91,7 @@ pub(crate) fn rotate(directory: &Path, form: Form) -> Result<Outcome, BenchError
     let batch = channel.stats().events.clamp(1, BATCH);
     for turn in 0.. {
         put(&channel, &mut bodies, batch)?;
-        let mut take = channel.begin_take();
-        while take.len() < batch as usize
-            && !take.take_up_to(batch as usize - take.len())?.is_empty()
-        {}
-        take.commit()?;
+        take(&channel, batch as usize)?;
         if turn == TURNS {
             writeln!(io::stdout(), "ready")?;
         }

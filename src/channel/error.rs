@@ -196,11 +196,7 @@ impl<T> PutError<T> {
         }
     }
 
-    fn describe(
-        &self,
-        f: &mut fmt::Formatter<'_>,
-        events: impl Fn(&T) -> Box<dyn Iterator<Item = u64> + '_>,
-    ) -> fmt::Result {
+    fn describe(&self, f: &mut fmt::Formatter<'_>, events: impl Fn(&T) -> &[Event]) -> fmt::Result {
         match self {
             PutError::Full(_) => {
                 write!(f, "the channel is full; take events from it or raise its capacity")
@@ -211,14 +207,14 @@ impl<T> PutError<T> {
             PutError::TooLarge(refused) => write!(
                 f,
                 "an event of {} bytes is larger than an event, a transaction or the channel may be",
-                events(refused).max().unwrap_or(0)
+                events(refused).iter().map(Event::size).max().unwrap_or(0)
             ),
             PutError::TooMany(refused) => write!(
                 f,
                 "{} events of {} bytes together are more than a transaction or the channel may hold; \
                  put fewer at a time",
-                events(refused).count(),
-                events(refused).fold(0u64, u64::saturating_add)
+                events(refused).len(),
+                events(refused).iter().map(Event::size).fold(0, u64::saturating_add)
             ),
             PutError::Stopped(_, stopped) => write!(f, "{stopped}"),
             PutError::Closed(_) => write!(f, "the channel is closed"),
@@ -228,13 +224,13 @@ impl<T> PutError<T> {
 
 impl fmt::Display for PutError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.describe(f, |event| Box::new(std::iter::once(event.size())))
+        self.describe(f, std::slice::from_ref)
     }
 }
 
 impl fmt::Display for PutError<Vec<Event>> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.describe(f, |events| Box::new(events.iter().map(Event::size)))
+        self.describe(f, Vec::as_slice)
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::room::Room;
 use super::signal::Signal;
-use super::transaction::{Backend, Cursors, Loan, LoanLimit, PutBatch, Refusal, TakeBatch};
+use super::transaction::{Backend, Cursors, Loan, LoanLimit, PutBatch, TakeBatch};
 use super::{
     Channel, ChannelOptions, ChannelStats, CloseError, CommitError, OpenError, PutTransaction,
     TakeError, TakeTransaction,
@@ -142,28 +142,12 @@ impl Channel for MemoryChannel {
 }
 
 impl Backend for Inner {
-    fn transaction_events(&self) -> usize {
-        self.options.transaction_events
+    fn options(&self) -> &ChannelOptions {
+        &self.options
     }
 
-    fn transaction_bytes(&self) -> u64 {
-        self.options.transaction_bytes
-    }
-
-    fn capacity_bytes(&self) -> u64 {
-        self.options.capacity_bytes
-    }
-
-    fn reserve(&self, events: u64, size: u64) -> Result<(), Refusal> {
-        self.room.reserve(events, size, self.options.put_wait)
-    }
-
-    fn try_reserve(&self, events: u64, size: u64) -> Result<(), Refusal> {
-        self.room.reserve(events, size, Duration::ZERO)
-    }
-
-    fn release(&self, events: u64, size: u64) {
-        self.room.release(events, size);
+    fn room(&self) -> &Room {
+        &self.room
     }
 
     fn commit_put(&self, batch: PutBatch) -> Result<(), CommitError> {

@@ -5,9 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::error::{CommitError, CursorError, PutError, Stopped, TakeError};
-use super::options::EVENT_SIZE_MAX;
+use super::options::{ChannelOptions, EVENT_SIZE_MAX};
+use super::room::Room;
 use crate::event::Event;
 
 const CURSOR_NAME_MAX: usize = 255;
@@ -111,15 +113,9 @@ impl Refusal {
 
 /// What a channel does beneath its transactions.
 pub(crate) trait Backend: Send + Sync {
-    fn transaction_events(&self) -> usize;
-    fn transaction_bytes(&self) -> u64;
-    fn capacity_bytes(&self) -> u64;
-    /// Reserves room for events of `size` bytes together, waiting as long as a put may.
-    fn reserve(&self, events: u64, size: u64) -> Result<(), Refusal>;
-    /// As [`reserve`](Self::reserve), without waiting.
-    fn try_reserve(&self, events: u64, size: u64) -> Result<(), Refusal>;
-    /// Gives reserved room back.
-    fn release(&self, events: u64, size: u64);
+    fn options(&self) -> &ChannelOptions;
+    /// What events that are put hold from then on.
+    fn room(&self) -> &Room;
     /// Commits; on any error the room stays reserved and the caller releases it.
     fn commit_put(&self, batch: PutBatch) -> Result<(), CommitError>;
     /// Lends events, until there are no more or the loan has reached the limit. What was lent before an error
@@ -147,13 +143,14 @@ impl PutTransaction {
     /// Adds an event, waiting for room when the channel is full. On an error the event is in the error and
     /// the transaction as it was.
     pub fn put(&mut self, event: Event) -> Result<(), PutError> {
-        self.put_with(event, |backend, size| backend.reserve(1, size))
+        let wait = self.backend.options().put_wait;
+        self.put_with(event, wait)
     }
 
     /// As [`put`](Self::put), without waiting for room. For all but the first event of a transaction:
     /// producers that each hold room for a part of theirs, and wait for the rest, wait for each other.
     pub fn try_put(&mut self, event: Event) -> Result<(), PutError> {
-        self.put_with(event, |backend, size| backend.try_reserve(1, size))
+        self.put_with(event, Duration::ZERO)
     }
 
     /// Adds all of these events in their order, or none; costs less for each than [`put`](Self::put).
@@ -172,21 +169,20 @@ impl PutTransaction {
         if count == 0 {
             return Ok(());
         }
-        let most = self.backend.transaction_bytes().min(self.backend.capacity_bytes());
+        let options = self.backend.options();
+        let most = options.transaction_bytes.min(options.capacity_bytes);
         if largest > most.min(EVENT_SIZE_MAX) {
             return Err(PutError::TooLarge(events));
         }
-        let waits = self.batch.events.is_empty();
-        let reserved = self.reserve(count, size, |backend, size| match waits {
-            true => backend.reserve(count as u64, size),
-            false => backend.try_reserve(count as u64, size),
-        });
-        match reserved {
-            Ok(()) => self.keep(events),
-            Err(Refusal::TooLarge) => return Err(PutError::TooMany(events)),
-            Err(refusal) => return Err(refusal.into_error(events)),
+        let wait = if self.is_empty() { options.put_wait } else { Duration::ZERO };
+        match self.reserve(count, size, wait) {
+            Ok(()) => {
+                self.keep(events);
+                Ok(())
+            }
+            Err(Refusal::TooLarge) => Err(PutError::TooMany(events)),
+            Err(refusal) => Err(refusal.into_error(events)),
         }
-        Ok(())
     }
 
     fn keep(&mut self, mut events: Vec<Event>) {
@@ -201,16 +197,12 @@ impl PutTransaction {
         self.batch.events = events;
     }
 
-    fn put_with(
-        &mut self,
-        event: Event,
-        reserve: impl FnOnce(&dyn Backend, u64) -> Result<(), Refusal>,
-    ) -> Result<(), PutError> {
+    fn put_with(&mut self, event: Event, wait: Duration) -> Result<(), PutError> {
         let size = event.size();
         if size > EVENT_SIZE_MAX {
             return Err(PutError::TooLarge(event));
         }
-        match self.reserve(1, size, reserve) {
+        match self.reserve(1, size, wait) {
             Ok(()) => {
                 self.batch.events.push(event);
                 Ok(())
@@ -220,21 +212,16 @@ impl PutTransaction {
     }
 
     /// Reserves room in the transaction and in the channel, for events that then have to be added.
-    fn reserve(
-        &mut self,
-        events: usize,
-        size: u64,
-        reserve: impl FnOnce(&dyn Backend, u64) -> Result<(), Refusal>,
-    ) -> Result<(), Refusal> {
-        let (most, most_bytes) =
-            (self.backend.transaction_events(), self.backend.transaction_bytes());
+    fn reserve(&mut self, events: usize, size: u64, wait: Duration) -> Result<(), Refusal> {
+        let options = self.backend.options();
+        let (most, most_bytes) = (options.transaction_events, options.transaction_bytes);
         if events > most || size > most_bytes {
             return Err(Refusal::TooLarge);
         }
         if events > most - self.batch.events.len() || size > most_bytes - self.batch.size {
             return Err(Refusal::TransactionFull);
         }
-        reserve(&*self.backend, size)?;
+        self.backend.room().reserve(events as u64, size, wait)?;
         self.batch.size += size;
         Ok(())
     }
@@ -271,7 +258,7 @@ impl PutTransaction {
         // After `Stopped` the put is in doubt: it may have counted, and a consumer that saw it may have given
         // its room back already. A stopped channel has no more use for room.
         if !matches!(result, Ok(()) | Err(CommitError::Stopped(_))) {
-            self.backend.release(events, size);
+            self.backend.room().release(events, size);
         }
         result
     }
@@ -283,7 +270,7 @@ impl PutTransaction {
 impl Drop for PutTransaction {
     fn drop(&mut self) {
         if !self.batch.events.is_empty() && !planted!(RoomKept) {
-            self.backend.release(self.batch.events.len() as u64, self.batch.size);
+            self.backend.room().release(self.batch.events.len() as u64, self.batch.size);
         }
     }
 }
@@ -312,10 +299,9 @@ impl TakeTransaction {
     /// or says why nothing can. Never waits for events. Costs less for each than [`take`](Self::take).
     pub fn take_up_to(&mut self, count: usize) -> Result<&[Event], TakeError> {
         let before = self.batch.loan.len();
-        let limit = LoanLimit {
-            events: self.backend.transaction_events(),
-            bytes: self.backend.transaction_bytes(),
-        };
+        let options = self.backend.options();
+        let limit =
+            LoanLimit { events: options.transaction_events, bytes: options.transaction_bytes };
         if count > 0 && limit.is_reached(&self.batch.loan) {
             return Err(TakeError::TransactionFull);
         }

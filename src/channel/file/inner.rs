@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use super::core::{Acks, Core, Effect, Ended, Entry, Refusal as NoRoom};
 use super::delivery::Delivery;
 use crate::channel::options::{AckDurability, ChannelOptions, Durability};
 use crate::channel::room::Room;
-use crate::channel::transaction::{Backend, Loan, LoanLimit, PutBatch, Refusal, TakeBatch};
+use crate::channel::transaction::{Backend, Loan, LoanLimit, PutBatch, TakeBatch};
 use crate::channel::{CloseError, CommitError, Stopped, TakeError};
 use crate::log::{GroupCommit, Groups, Kind, LogError};
 use crate::storage::Lock;
@@ -213,28 +212,12 @@ impl Inner {
 }
 
 impl Backend for Inner {
-    fn transaction_events(&self) -> usize {
-        self.options.transaction_events
+    fn options(&self) -> &ChannelOptions {
+        &self.options
     }
 
-    fn transaction_bytes(&self) -> u64 {
-        self.options.transaction_bytes
-    }
-
-    fn capacity_bytes(&self) -> u64 {
-        self.options.capacity_bytes
-    }
-
-    fn reserve(&self, events: u64, size: u64) -> Result<(), Refusal> {
-        self.room.reserve(events, size, self.options.put_wait)
-    }
-
-    fn try_reserve(&self, events: u64, size: u64) -> Result<(), Refusal> {
-        self.room.reserve(events, size, Duration::ZERO)
-    }
-
-    fn release(&self, events: u64, size: u64) {
-        self.room.release(events, size);
+    fn room(&self) -> &Room {
+        &self.room
     }
 
     fn commit_put(&self, batch: PutBatch) -> Result<(), CommitError> {
