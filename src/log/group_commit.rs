@@ -1,10 +1,10 @@
 //! Many committers, one sync: whoever finds nobody writing leads, writes all that waits in one go, syncs, and
 //! wakes the rest. A single committer pays no hand-off between threads.
 //!
-//! While one group's sync is under way the next group may form, be written, and be synced through another
-//! *lane*. Two rules keep that honest. Groups are acknowledged in the order they were written, so an
-//! acknowledgement covers everything before it. And a failure fails every group not yet acknowledged, and
-//! everything later: the log stops for good.
+//! While one group's sync is under way the next group forms. It may be written, and be synced through another
+//! *lane*, as soon as one of its entries waits for none under way ([`WaitsFor`]). Two rules keep that honest.
+//! Groups are acknowledged in the order they were written, so an acknowledgement covers everything before it.
+//! And a failure fails every group not yet acknowledged, and everything later: the log stops for good.
 //!
 //! This file knows no disk: what a group is, is the business of [`Groups`], and loom runs this very code.
 
@@ -25,6 +25,22 @@ const SEATS: usize = TURN + 1;
 /// it.
 const TURN: usize = LANES + 1;
 
+/// Which groups under way an entry waits for before the next group is written for its sake.
+///
+/// Two syncs of one file at once cost more than one of a larger group. So entries of one kind wait for each
+/// other, and those of another kind do not queue behind them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum WaitsFor {
+    /// None.
+    None,
+    /// Those with entries of the same kind: a number below `KINDS`.
+    Kind(usize),
+    /// All. Nobody waits for the entry itself.
+    All,
+}
+
+const KINDS: usize = 2;
+
 /// What is committed, and how.
 pub(crate) trait Groups {
     /// One commit.
@@ -33,6 +49,10 @@ pub(crate) trait Groups {
     type Group;
     /// Why the log stopped.
     type Error: Clone;
+
+    /// What `entry` waits for; always the same for the same entry. When one waits for nothing that is under
+    /// way, those that do go with it.
+    fn waits_for(&self, entry: &Self::Entry) -> WaitsFor;
 
     /// How many entries from the front can be written as they are; 0 when room must be made first.
     fn fits(&self, entries: &VecDeque<Self::Entry>) -> usize;
@@ -87,6 +107,8 @@ pub(crate) struct GroupCommit<G: Groups> {
 
 struct State<G: Groups> {
     forming: VecDeque<G::Entry>,
+    /// Of `forming`.
+    census: Census,
     /// Entries ever submitted; the next one's ticket.
     submitted: u64,
     /// Entries with a lower ticket have left `forming`.
@@ -98,8 +120,8 @@ struct State<G: Groups> {
     /// Lanes take turns, so that an error which the kernel reports to another description than the one whose
     /// sync met it is noticed by the next sync.
     free_lanes: VecDeque<usize>,
-    /// For each group between its write's beginning and its end, in order: the ticket after its last entry.
-    under_way: VecDeque<u64>,
+    /// The groups between their write's beginning and their end, in order.
+    under_way: VecDeque<UnderWay>,
     groups_written: u64,
     groups_applied: u64,
     /// Who waits in each seat, so that nobody is called who is not there.
@@ -112,10 +134,48 @@ struct State<G: Groups> {
     closed: bool,
 }
 
+/// A group on its way.
+struct UnderWay {
+    /// The ticket after its last entry.
+    until: u64,
+    census: Census,
+}
+
+/// How many entries wait for what.
+#[derive(Debug, Default, PartialEq)]
+struct Census {
+    for_none: usize,
+    of_kind: [usize; KINDS],
+}
+
+impl Census {
+    fn of(entries: impl Iterator<Item = WaitsFor>) -> Census {
+        let mut census = Census::default();
+        entries.for_each(|waits| census.add(waits));
+        census
+    }
+
+    fn add(&mut self, waits: WaitsFor) {
+        match waits {
+            WaitsFor::None => self.for_none += 1,
+            WaitsFor::Kind(kind) => self.of_kind[kind] += 1,
+            WaitsFor::All => {}
+        }
+    }
+
+    fn subtract(&mut self, other: &Census) {
+        self.for_none -= other.for_none;
+        for (count, other) in self.of_kind.iter_mut().zip(other.of_kind) {
+            *count -= other;
+        }
+    }
+}
+
 impl<G: Groups> GroupCommit<G> {
     pub(crate) fn new(groups: G) -> GroupCommit<G> {
         let state = State {
             forming: VecDeque::new(),
+            census: Census::default(),
             submitted: 0,
             written: 0,
             done: 0,
@@ -183,6 +243,7 @@ impl<G: Groups> GroupCommit<G> {
             Some(error) => error.clone(),
             None if state.closed => self.groups.closed(),
             None => {
+                state.census.add(self.groups.waits_for(&entry));
                 state.forming.push_back(entry);
                 state.submitted += 1;
                 return Ok(state.submitted - 1);
@@ -303,11 +364,13 @@ impl<G: Groups> GroupCommit<G> {
             return None;
         }
         let entries: Vec<_> = state.forming.drain(..count).collect();
+        let census = Census::of(entries.iter().map(|entry| self.groups.waits_for(entry)));
+        state.census.subtract(&census);
         state.written += count as u64;
         let until = state.written;
         let order = state.groups_written;
         state.groups_written += 1;
-        state.under_way.push_back(until);
+        state.under_way.push_back(UnderWay { until, census });
         drop(state);
         let group = self.groups.write(entries, roles.lane);
         let mut state = lock(&self.state);
@@ -345,6 +408,7 @@ impl<G: Groups> GroupCommit<G> {
         match made {
             Ok(true) => state.forming.push_front(first),
             Ok(false) => {
+                state.census.subtract(&Census::of([self.groups.waits_for(&first)].into_iter()));
                 self.groups.refuse(first);
                 // Everything before it is done, so it may be done out of any group.
                 state.written += 1;
@@ -380,7 +444,16 @@ impl<G: Groups> GroupCommit<G> {
 
 impl<G: Groups> State<G> {
     fn may_lead(&self) -> bool {
-        !self.writing && !self.free_lanes.is_empty() && self.failed.is_none()
+        !self.writing && !self.free_lanes.is_empty() && self.failed.is_none() && self.is_due()
+    }
+
+    /// Whether one of the entries of the next group waits for none under way.
+    fn is_due(&self) -> bool {
+        let has = |census: &Census, kind: usize| census.of_kind[kind] > 0;
+        let is_under_way = |kind| self.under_way.iter().any(|group| has(&group.census, kind));
+        self.under_way.is_empty()
+            || self.census.for_none > 0
+            || (0..KINDS).any(|kind| has(&self.census, kind) && !is_under_way(kind))
     }
 
     /// The seat of those who wait for the next group, if one is wanted to lead it.
@@ -392,7 +465,7 @@ impl<G: Groups> State<G> {
 
     /// Where the committer with a ticket that is not done waits.
     fn seat_of(&self, ticket: u64) -> usize {
-        let before = self.under_way.partition_point(|until| *until <= ticket);
+        let before = self.under_way.partition_point(|group| group.until <= ticket);
         seat_of_group(self.groups_applied + before as u64)
     }
 }

@@ -32,7 +32,7 @@ mod writer;
 pub(crate) use begin::Claim;
 pub(crate) use directory::{Directory, LOCK};
 pub(crate) use error::{Damage, LogError};
-pub(crate) use group_commit::{GroupCommit, Groups};
+pub(crate) use group_commit::{GroupCommit, Groups, WaitsFor};
 pub(crate) use lsn::Lsn;
 pub(crate) use open::LogOptions;
 pub(crate) use reader::LogReader;

@@ -14,7 +14,8 @@ use crate::channel::signal::Signal;
 use crate::channel::transaction::{Cursors, PutBatch};
 use crate::event::Event;
 use crate::log::{
-    Appended, Claim, Groups, Kind, Log, Lsn, Outgoing, Payload, PendingRecord, View, record_size,
+    Appended, Claim, Groups, Kind, Log, Lsn, Outgoing, Payload, PendingRecord, View, WaitsFor,
+    record_size,
 };
 use crate::storage::StorageError;
 use crate::sync::{Mutex, lock};
@@ -200,6 +201,10 @@ impl Entry {
     }
 }
 
+/// Commits of puts that need a sync wait for each other, and so do those of takes.
+const PUTS: WaitsFor = WaitsFor::Kind(0);
+const ACKS: WaitsFor = WaitsFor::Kind(1);
+
 /// Entries that were written together.
 pub(crate) struct Group {
     entries: Vec<Entry>,
@@ -353,6 +358,15 @@ impl Groups for Core {
     type Group = Group;
     type Error = Ended;
 
+    fn waits_for(&self, entry: &Entry) -> WaitsFor {
+        match (&entry.effect, &entry.refusal) {
+            (Effect::Ack(_), None) => WaitsFor::All,
+            (Effect::Put(_), _) if entry.sync => PUTS,
+            (Effect::Ack(_), _) if entry.sync => ACKS,
+            _ => WaitsFor::None,
+        }
+    }
+
     fn fits(&self, entries: &VecDeque<Entry>) -> usize {
         let accepts_puts = self.log.accepts_puts();
         let mut total = 0;
@@ -467,6 +481,26 @@ mod tests {
     fn put(size: usize) -> Entry {
         let batch = PutBatch::new(vec![Event::new(vec![7; size])], Cursors::new());
         Entry::put((&Buffers::default(), usize::MAX), batch, true, &Arc::default())
+    }
+
+    #[test]
+    fn puts_wait_for_puts_and_acks_for_acks_and_nobody_for_what_needs_no_sync() {
+        let core = core(64 * 1024);
+        let refusal = Arc::default();
+        let put = |sync| {
+            let batch = PutBatch::new(vec![Event::new("a")], Cursors::new());
+            Entry::put((&Buffers::default(), usize::MAX), batch, sync, &refusal)
+        };
+        let ack = |sync| Entry::ack(Acks::default(), sync, &refusal);
+        assert_eq!(core.waits_for(&put(true)), PUTS);
+        assert_eq!(core.waits_for(&ack(true)), ACKS);
+        assert_ne!(PUTS, ACKS);
+        for entry in [put(false), ack(false), Entry::sync_only(), Entry::bare(Kind::Close)] {
+            assert_eq!(core.waits_for(&entry), WaitsFor::None);
+        }
+        for sync in [true, false] {
+            assert_eq!(core.waits_for(&Entry::lazy_ack(Acks::default(), sync)), WaitsFor::All);
+        }
     }
 
     /// What waits behind a group waits for no more than its due; a record that is larger goes alone.

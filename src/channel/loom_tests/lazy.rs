@@ -81,7 +81,7 @@ fn i4_i5_lazy_acks_go_once_with_whoever_commits_next() {
 #[test]
 fn a_cursor_of_a_lazy_ack_never_overtakes_a_later_one() {
     let image = two_events();
-    let finished = explore("engine.lazy_cursor", Some(3), 1_700, move |seen| {
+    let finished = explore("engine.lazy_cursor", Some(5), 13_000, move |seen| {
         let bench = Bench::new(&image, lazy());
         let other = bench.clone();
         let thread = spawn(move || {

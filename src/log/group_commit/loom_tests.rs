@@ -17,12 +17,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::atomic::AtomicUsize as Step;
 use loom::thread;
 
-use super::{GroupCommit, Groups, LANES, Rejected, SEATS};
+use super::{Census, GroupCommit, Groups, LANES, Rejected, SEATS, WaitsFor};
 use crate::sync::{Condvar, Mutex, lock, model, wait};
 
 /// An entry for which the disk never has room, and one for which it must be made.
 const TOO_LARGE: u32 = 1000;
 const NEEDS_ROOM: u32 = 100;
+/// Entries from here on are of one kind, of another, and wait for all; those before wait for none.
+const OF_ONE_KIND: u32 = 10;
+const OF_ANOTHER: u32 = 20;
+const FOR_ALL: u32 = 30;
 
 /// What a model is about.
 #[derive(Clone, Copy, Default)]
@@ -78,6 +82,8 @@ struct DiskState {
     syncing: usize,
     /// Groups written and neither applied nor failed.
     open_groups: usize,
+    /// The entries of each group between its write and its end.
+    under_way: VecDeque<Vec<u32>>,
     has_room: bool,
     /// A call has failed that holds up all others.
     stopped: bool,
@@ -125,10 +131,33 @@ impl Disk {
     }
 }
 
+impl Disk {
+    /// The rule of [`WaitsFor`], word by word.
+    fn is_due(&self, entries: &[u32], under_way: &VecDeque<Vec<u32>>) -> bool {
+        let waits = |entry: &u32| match self.waits_for(entry) {
+            WaitsFor::None => false,
+            WaitsFor::All => !under_way.is_empty(),
+            kind @ WaitsFor::Kind(_) => {
+                under_way.iter().flatten().any(|other| self.waits_for(other) == kind)
+            }
+        };
+        !entries.iter().all(waits)
+    }
+}
+
 impl Groups for Disk {
     type Entry = u32;
     type Group = Group;
     type Error = Error;
+
+    fn waits_for(&self, entry: &u32) -> WaitsFor {
+        match *entry {
+            FOR_ALL..40 => WaitsFor::All,
+            OF_ANOTHER..FOR_ALL => WaitsFor::Kind(1),
+            OF_ONE_KIND..OF_ANOTHER => WaitsFor::Kind(0),
+            _ => WaitsFor::None,
+        }
+    }
 
     fn fits(&self, entries: &VecDeque<u32>) -> usize {
         let has_room = self.state().has_room;
@@ -167,6 +196,8 @@ impl Groups for Disk {
             assert!(!state.writing, "two writes at once");
             assert!(!state.lanes[lane], "a lane for two");
             assert!(!entries.is_empty());
+            assert!(self.is_due(&entries, &state.under_way), "{entries:?} did not wait");
+            state.under_way.push_back(entries.clone());
             state.writing = true;
             state.lanes[lane] = true;
             state.open_groups += 1;
@@ -227,6 +258,7 @@ impl Groups for Disk {
         let mut state = self.state();
         state.applying = false;
         state.applied = group.until;
+        state.under_way.pop_front();
         state.open_groups -= 1;
     }
 
@@ -296,8 +328,9 @@ fn race(commits: &Arc<GroupCommit<Disk>>, entries: &[u32]) -> Vec<Result<(), Err
     results
 }
 
-/// All that was committed is there, once.
+/// All that was committed is there, once, and nothing is left.
 fn complete(commits: &GroupCommit<Disk>, entries: &[u32]) {
+    assert_eq!(lock(&commits.state).census, Census::default(), "who has left is counted");
     let state = commits.groups().state();
     let mut log = state.log.clone();
     log.sort_unstable();
@@ -408,6 +441,57 @@ fn a_slow_sync_does_not_hold_up_the_next_write() {
     explore("group_commit.slow_sync", Some(4), 1_100, faults, |commits| {
         assert_eq!(race(&commits, &[1, 2]), [Ok(()), Ok(())]);
         complete(&commits, &[1, 2]);
+    });
+}
+
+#[test]
+fn entries_of_one_kind_wait_for_each_other() {
+    let seen = explore("group_commit.one_kind", Some(3), 3_250, Faults::default(), |commits| {
+        assert_eq!(race(&commits, &[10, 11, 12]), [Ok(()); 3]);
+        complete(&commits, &[10, 11, 12]);
+    });
+    assert_eq!(seen.syncs_at_once.load(Ordering::Relaxed), 1);
+    assert!(seen.entries_at_once.load(Ordering::Relaxed) >= 2, "no group was formed");
+}
+
+#[test]
+fn an_entry_of_another_kind_does_not_queue_behind_a_slow_sync() {
+    let faults = Faults { slow_sync: true, ..Faults::default() };
+    explore("group_commit.another_kind", Some(4), 1_220, faults, |commits| {
+        assert_eq!(race(&commits, &[10, 20]), [Ok(()), Ok(())]);
+        complete(&commits, &[10, 20]);
+    });
+}
+
+#[test]
+fn who_waits_for_its_kind_goes_with_another_or_after_it() {
+    let seen = explore("group_commit.two_kinds", Some(3), 7_000, Faults::default(), |commits| {
+        assert_eq!(race(&commits, &[10, 11, 20]), [Ok(()); 3]);
+        complete(&commits, &[10, 11, 20]);
+    });
+    assert_eq!(seen.syncs_at_once.load(Ordering::Relaxed), LANES, "no second lane was used");
+}
+
+#[test]
+fn a_failure_reaches_who_waits_for_its_kind() {
+    let faults = Faults { sync: true, ..Faults::default() };
+    explore("group_commit.failed_kind", Some(3), 990, faults, |commits| {
+        let results = race(&commits, &[10, 11, 12]);
+        assert!(results.contains(&Err("sync")));
+        assert_eq!(commits.failure(), Some("sync"));
+    });
+}
+
+#[test]
+fn what_waits_for_all_goes_with_the_next_group_or_a_push() {
+    explore("group_commit.for_all", Some(4), 870, Faults::default(), |commits| {
+        let other = Arc::clone(&commits);
+        let thread = thread::spawn(move || commit(&other, 10));
+        commits.submit(30).map_err(|rejected| rejected.error).expect("nothing fails");
+        commits.push().expect("nothing fails");
+        assert!(commits.groups().state().log.contains(&30), "pushed, not written");
+        thread.join().expect("no panic").expect("nothing fails");
+        complete(&commits, &[10, 30]);
     });
 }
 

@@ -16,6 +16,10 @@ impl Groups for Crowd {
     type Group = ();
     type Error = &'static str;
 
+    fn waits_for(&self, (): &()) -> WaitsFor {
+        WaitsFor::None
+    }
+
     fn fits(&self, _: &VecDeque<()>) -> usize {
         0
     }
@@ -81,7 +85,7 @@ fn groups_that_are_there_at_once_have_seats_of_their_own_and_none_has_the_last()
 fn a_committer_waits_in_the_seat_of_its_group() {
     let commit = GroupCommit::new(Crowd::default());
     let mut state = lock(&commit.state);
-    state.under_way = [3, 5].into();
+    state.under_way = [3, 5].map(|until| UnderWay { until, census: Census::default() }).into();
     for applied in 0..2 * SEATS as u64 {
         state.groups_applied = applied;
         let [first, second, next] = [0, 1, 2].map(|behind| seat_of_group(applied + behind));
@@ -90,14 +94,19 @@ fn a_committer_waits_in_the_seat_of_its_group() {
     }
 }
 
+fn census(entries: &[WaitsFor]) -> Census {
+    Census::of(entries.iter().copied())
+}
+
 /// One group is under way, and the next forms: in the seat after that of the first, where one waits.
 fn forming() -> GroupCommit<Crowd> {
     let commit = GroupCommit::new(Crowd::default());
     {
         let mut state = lock(&commit.state);
-        state.under_way.push_back(1);
+        state.under_way.push_back(UnderWay { until: 1, census: census(&[WaitsFor::Kind(0)]) });
         (state.submitted, state.written) = (2, 1);
         state.forming.push_back(());
+        state.census = census(&[WaitsFor::Kind(1)]);
         state.waiting = [1, 1, 0, 1];
     }
     commit
@@ -105,8 +114,9 @@ fn forming() -> GroupCommit<Crowd> {
 
 /// What keeps anybody from leading.
 type Change = fn(&mut State<Crowd>);
-const HINDRANCES: [Change; 3] = [
+const HINDRANCES: [Change; 4] = [
     |state| state.writing = true,
+    |state| state.census = census(&[WaitsFor::Kind(0)]),
     |state| state.free_lanes.clear(),
     |state| state.failed = Some("failed"),
 ];
@@ -134,4 +144,42 @@ fn who_is_called_to_lead_waits_for_the_next_group_and_can_lead_it() {
         change(&mut state);
         assert_eq!(state.next_to_lead(), None);
     }
+}
+
+/// What is under way, what comes next, and whether that may be written now.
+type Case<'a> = (&'a [&'a [WaitsFor]], &'a [WaitsFor], bool);
+
+#[test]
+fn a_group_is_due_when_one_of_its_entries_waits_for_none_under_way() {
+    let [a, b] = [0, 1].map(WaitsFor::Kind);
+    let (none, all) = (WaitsFor::None, WaitsFor::All);
+    let cases: [Case; 11] = [
+        (&[], &[a], true),
+        (&[], &[all], true),
+        (&[&[a]], &[a], false),
+        (&[&[a]], &[b], true),
+        (&[&[a]], &[a, all, b], true),
+        (&[&[a]], &[all], false),
+        (&[&[none]], &[all], false),
+        (&[&[none, all]], &[a], true),
+        (&[&[a, b]], &[none], true),
+        (&[&[a, b]], &[a, b], false),
+        (&[&[a], &[b]], &[a, b], false),
+    ];
+    for (under_way, next, due) in cases {
+        let commit = GroupCommit::new(Crowd::default());
+        let mut state = lock(&commit.state);
+        let groups = under_way.iter().map(|entries| UnderWay { until: 0, census: census(entries) });
+        state.under_way = groups.collect();
+        state.census = census(next);
+        assert_eq!(state.is_due(), due, "{next:?} while {under_way:?} are under way");
+    }
+}
+
+#[test]
+fn what_has_left_is_not_counted() {
+    let [a, b] = [0, 1].map(WaitsFor::Kind);
+    let mut forming = census(&[a, b, WaitsFor::All, WaitsFor::None, a]);
+    forming.subtract(&census(&[a, WaitsFor::All, WaitsFor::None]));
+    assert_eq!((forming.for_none, forming.of_kind), (0, [1, 1]));
 }
