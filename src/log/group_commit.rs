@@ -2,14 +2,20 @@
 //! wakes the rest. A single committer pays no hand-off between threads.
 //!
 //! While one group's sync is under way the next group forms. It may be written, and be synced through another
-//! *lane*, as soon as one of its entries waits for none under way ([`WaitsFor`]). Two rules keep that honest.
-//! Groups are acknowledged in the order they were written, so an acknowledgement covers everything before it.
+//! *lane*, as soon as one entry has come that waits for none under way ([`WaitsFor`]). Two rules keep that
+//! honest. Groups are acknowledged in the order they were written, so an acknowledgement covers everything before it.
 //! And a failure fails every group not yet acknowledged, and everything later: the log stops for good.
 //!
 //! This file knows no disk: what a group is, is the business of [`Groups`], and loom runs this very code.
 
+mod census;
+
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
+
+pub(crate) use census::WaitsFor;
+
+use census::Census;
 
 use crate::sync::{AtomicBool, Condvar, Mutex, MutexGuard, lock, wait};
 
@@ -25,22 +31,6 @@ const SEATS: usize = TURN + 1;
 /// it.
 const TURN: usize = LANES + 1;
 
-/// Which groups under way an entry waits for before the next group is written for its sake.
-///
-/// Two syncs of one file at once cost more than one of a larger group. So entries of one kind wait for each
-/// other, and those of another kind do not queue behind them.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum WaitsFor {
-    /// None.
-    None,
-    /// Those with entries of the same kind: a number below `KINDS`.
-    Kind(usize),
-    /// All. Nobody waits for the entry itself.
-    All,
-}
-
-const KINDS: usize = 2;
-
 /// What is committed, and how.
 pub(crate) trait Groups {
     /// One commit.
@@ -50,8 +40,7 @@ pub(crate) trait Groups {
     /// Why the log stopped.
     type Error: Clone;
 
-    /// What `entry` waits for; always the same for the same entry. When one waits for nothing that is under
-    /// way, those that do go with it.
+    /// What `entry` waits for; always the same for the same entry.
     fn waits_for(&self, entry: &Self::Entry) -> WaitsFor;
 
     /// How many entries from the front can be written as they are; 0 when room must be made first.
@@ -141,36 +130,6 @@ struct UnderWay {
     census: Census,
 }
 
-/// How many entries wait for what.
-#[derive(Debug, Default, PartialEq)]
-struct Census {
-    for_none: usize,
-    of_kind: [usize; KINDS],
-}
-
-impl Census {
-    fn of(entries: impl Iterator<Item = WaitsFor>) -> Census {
-        let mut census = Census::default();
-        entries.for_each(|waits| census.add(waits));
-        census
-    }
-
-    fn add(&mut self, waits: WaitsFor) {
-        match waits {
-            WaitsFor::None => self.for_none += 1,
-            WaitsFor::Kind(kind) => self.of_kind[kind] += 1,
-            WaitsFor::All => {}
-        }
-    }
-
-    fn subtract(&mut self, other: &Census) {
-        self.for_none -= other.for_none;
-        for (count, other) in self.of_kind.iter_mut().zip(other.of_kind) {
-            *count -= other;
-        }
-    }
-}
-
 impl<G: Groups> GroupCommit<G> {
     pub(crate) fn new(groups: G) -> GroupCommit<G> {
         let state = State {
@@ -233,7 +192,8 @@ impl<G: Groups> GroupCommit<G> {
         self.follow(state, ticket)
     }
 
-    /// Leaves `entry` for the next group, without waiting for it.
+    /// Leaves `entry`, one that waits for all, for the next group, without waiting for it. Nobody is called
+    /// to lead for its sake: see [`GroupCommit::push`].
     pub(crate) fn submit(&self, entry: G::Entry) -> Result<(), Rejected<G>> {
         self.enter(&mut lock(&self.state), entry).map(|_| ())
     }
@@ -364,6 +324,8 @@ impl<G: Groups> GroupCommit<G> {
             return None;
         }
         let entries: Vec<_> = state.forming.drain(..count).collect();
+        // Whoever is left sits in the seat of this group, and is wanted in the next one's, to be called.
+        let is_split = !state.forming.is_empty();
         let census = Census::of(entries.iter().map(|entry| self.groups.waits_for(entry)));
         state.census.subtract(&census);
         state.written += count as u64;
@@ -376,6 +338,9 @@ impl<G: Groups> GroupCommit<G> {
         let mut state = lock(&self.state);
         match group {
             Ok(group) => {
+                if is_split {
+                    self.seats[seat_of_group(order)].notify_all();
+                }
                 state.writing = false;
                 roles.writing = false;
                 if planted!(AckBeforeSync) {
@@ -444,16 +409,9 @@ impl<G: Groups> GroupCommit<G> {
 
 impl<G: Groups> State<G> {
     fn may_lead(&self) -> bool {
-        !self.writing && !self.free_lanes.is_empty() && self.failed.is_none() && self.is_due()
-    }
-
-    /// Whether one of the entries of the next group waits for none under way.
-    fn is_due(&self) -> bool {
-        let has = |census: &Census, kind: usize| census.of_kind[kind] > 0;
-        let is_under_way = |kind| self.under_way.iter().any(|group| has(&group.census, kind));
-        self.under_way.is_empty()
-            || self.census.for_none > 0
-            || (0..KINDS).any(|kind| has(&self.census, kind) && !is_under_way(kind))
+        let under_way = self.under_way.iter().map(|group| &group.census);
+        let is_free = !self.writing && !self.free_lanes.is_empty();
+        is_free && self.failed.is_none() && self.census.is_due(under_way)
     }
 
     /// The seat of those who wait for the next group, if one is wanted to lead it.

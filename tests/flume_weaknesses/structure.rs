@@ -1,7 +1,7 @@
 //! The performance weaknesses that are about structure: P1, P3 to P7 and P9 to P12. No test here asks a clock;
 //! what can only be measured is in `benches/`.
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use flumen::storage::sim::SimDisk;
@@ -9,7 +9,7 @@ use flumen::{AckDurability, Channel, CommitError, Durability, FileChannel, PutEr
 
 use crate::files::{Kind, SLOTS, read, records, tail};
 use crate::queue::*;
-use crate::watched::{PATIENCE, watched};
+use crate::watched::{PATIENCE, Watch, watched};
 
 #[test]
 fn p01_a_transaction_of_takes_is_one_small_record_and_one_sync_or_none() {
@@ -65,27 +65,52 @@ fn p02_without_sync_a_commit_syncs_nothing() {
     assert_eq!(channel.stats().syncs, before + 1, "one for all of them");
 }
 
-#[test]
-fn p03_commits_are_written_while_another_sync_is_under_way() {
-    let disk = SimDisk::new(3);
-    let (storage, watch) = watched(disk.storage());
+/// A channel with an event, of which the sync of a put is under way.
+struct Held {
+    channel: FileChannel,
+    watch: Arc<Watch>,
+    first: thread::JoinHandle<()>,
+    writes: u64,
+}
+
+fn hold_a_sync(seed: u64) -> Held {
+    let (storage, watch) = watched(SimDisk::new(seed).storage());
     let channel = FileChannel::open_on(storage, options()).expect("opens");
+    put(&channel, &events(0..1));
     watch.hold_syncs(".seg");
-    let committer = |number: u64| {
-        let channel = channel.clone();
-        thread::spawn(move || put(&channel, &events(number..number + 1)))
-    };
-    let first = committer(0);
+    let other = channel.clone();
+    let first = thread::spawn(move || put(&other, &events(1..2)));
     assert!(watch.has_held(1), "the first commit syncs");
     let writes = watch.writes();
-    let second = committer(1);
-    assert!(watch.has_written(writes + 1), "the second is written meanwhile");
-    assert!(watch.has_held(2), "and its sync begins");
-    assert!(!first.is_finished(), "nothing is acknowledged before");
-    watch.release_syncs();
-    first.join().expect("commits");
-    second.join().expect("commits");
-    assert_eq!(drain(&channel), events(0..2));
+    Held { channel, watch, first, writes }
+}
+
+impl Held {
+    /// Lets the syncs go, and waits for the commits.
+    fn release(self, others: impl IntoIterator<Item = thread::JoinHandle<()>>) -> FileChannel {
+        assert!(!self.first.is_finished(), "nothing is acknowledged before");
+        self.watch.release_syncs();
+        self.first.join().expect("commits");
+        others.into_iter().for_each(|other| other.join().expect("commits"));
+        self.channel
+    }
+}
+
+#[test]
+fn p03_an_ack_and_a_large_put_are_written_and_synced_while_a_put_is_being_synced() {
+    let held = hold_a_sync(3);
+    let channel = held.channel.clone();
+    let ack = thread::spawn(move || assert_eq!(consume(&channel, 1), events(0..1)));
+    assert!(held.watch.has_written(held.writes + 1), "it is written meanwhile");
+    assert!(held.watch.has_held(2), "and its sync begins");
+    assert_eq!(drain(&held.release([ack])), events(1..2));
+
+    let held = hold_a_sync(4);
+    let channel = held.channel.clone();
+    let large = thread::spawn(move || put(&channel, &larges(2..3, 20_000)));
+    assert!(held.watch.has_written(held.writes + 1), "it is written meanwhile");
+    assert!(held.watch.has_held(2), "and its sync begins");
+    assert_eq!(drain(&held.release([large])).len(), 3);
 }
 
 #[test]

@@ -201,7 +201,7 @@ impl Entry {
     }
 }
 
-/// Commits of puts that need a sync wait for each other, and so do those of takes.
+/// Puts that need a sync wait for each other, to go together, and so do acks.
 const PUTS: WaitsFor = WaitsFor::Kind(0);
 const ACKS: WaitsFor = WaitsFor::Kind(1);
 
@@ -358,11 +358,13 @@ impl Groups for Core {
     type Group = Group;
     type Error = Ended;
 
+    /// A large record waits for none: to write it takes about as long as a sync, and goes on beside it. Nor
+    /// does what no transaction commits, which is rare.
     fn waits_for(&self, entry: &Entry) -> WaitsFor {
-        match (&entry.effect, &entry.refusal) {
-            (Effect::Ack(_), None) => WaitsFor::All,
-            (Effect::Put(_), _) if entry.sync => PUTS,
+        match (&entry.effect, &entry.record) {
+            (Effect::Ack(_), _) if entry.refusal.is_none() => WaitsFor::All,
             (Effect::Ack(_), _) if entry.sync => ACKS,
+            (Effect::Put(_), Record::Encoded(_)) if entry.sync => PUTS,
             _ => WaitsFor::None,
         }
     }
@@ -484,18 +486,25 @@ mod tests {
     }
 
     #[test]
-    fn puts_wait_for_puts_and_acks_for_acks_and_nobody_for_what_needs_no_sync() {
+    fn puts_wait_for_puts_and_acks_for_acks_unless_they_are_large_or_need_no_sync() {
         let core = core(64 * 1024);
         let refusal = Arc::default();
-        let put = |sync| {
+        let put = |sync, whole_size| {
             let batch = PutBatch::new(vec![Event::new("a")], Cursors::new());
-            Entry::put((&Buffers::default(), usize::MAX), batch, sync, &refusal)
+            Entry::put((&Buffers::default(), whole_size), batch, sync, &refusal)
         };
         let ack = |sync| Entry::ack(Acks::default(), sync, &refusal);
-        assert_eq!(core.waits_for(&put(true)), PUTS);
+        assert_eq!(core.waits_for(&put(true, usize::MAX)), PUTS);
         assert_eq!(core.waits_for(&ack(true)), ACKS);
         assert_ne!(PUTS, ACKS);
-        for entry in [put(false), ack(false), Entry::sync_only(), Entry::bare(Kind::Close)] {
+        let large = put(true, 0);
+        for entry in [
+            large,
+            put(false, usize::MAX),
+            ack(false),
+            Entry::sync_only(),
+            Entry::bare(Kind::Close),
+        ] {
             assert_eq!(core.waits_for(&entry), WaitsFor::None);
         }
         for sync in [true, false] {

@@ -100,13 +100,42 @@ fn i7_what_counted_before_a_failed_sync_is_kept_and_what_comes_after_it_is_in_do
         let stopped = [is_stopped(&mine), is_stopped(&theirs)];
         assert_kept(&bench.crash(), !stopped[0], !stopped[1]);
         seen.note(match stopped.iter().filter(|stopped| **stopped).count() {
-            0 => "nobody stopped",
+            0 => panic!("a failed sync went unnoticed"),
             1 => "one committed",
             _ => "nobody committed",
         });
         if stopped.contains(&true) {
             assert_stopped(&bench);
         }
+    });
+    finished.reached(&["one committed", "nobody committed", "slept"]);
+}
+
+/// Behind a put that is synced the other put may go with the ack, or after it.
+#[test]
+fn i7_a_put_that_goes_with_an_ack_is_lost_with_it_and_not_before() {
+    let image = image(options, |channel| put(channel, "old", 10).expect("nothing fails"));
+    let finished = explore("engine.stop_of_two_kinds", Some(2), 2_500, move |seen| {
+        let bench = Bench::new(&image, options());
+        bench.disk.set_plan(failed_sync(1));
+        let other = bench.clone();
+        let taker = spawn(move || take_one(&other, "old"));
+        let other = bench.clone();
+        let second = spawn(move || put_one(&other, "other", 10));
+        let mine = put_one(&bench, "new", 10);
+        let second = second.join().expect("no panic");
+        let theirs = taker.join().expect("no panic");
+        let image = bench.crash();
+        assert_kept(&image, !is_stopped(&mine), !is_stopped(&theirs));
+        let found = recovered(&image).1;
+        assert!(is_stopped(&second) || found.contains(&"other".to_string()), "I1");
+        let answers = [&mine, &second, &theirs].map(is_stopped);
+        seen.note(match answers.iter().filter(|stopped| **stopped).count() {
+            3 => "nobody committed",
+            2 => "one committed",
+            count => panic!("the second group failed, and {count} of three commits"),
+        });
+        assert_stopped(&bench);
     });
     finished.reached(&["one committed", "nobody committed", "slept"]);
 }

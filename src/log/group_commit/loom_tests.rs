@@ -23,7 +23,8 @@ use crate::sync::{Condvar, Mutex, lock, model, wait};
 /// An entry for which the disk never has room, and one for which it must be made.
 const TOO_LARGE: u32 = 1000;
 const NEEDS_ROOM: u32 = 100;
-/// Entries from here on are of one kind, of another, and wait for all; those before wait for none.
+/// Entries from here on are of one kind, of another, and wait for all; those before wait for none. The same
+/// with one of the above added.
 const OF_ONE_KIND: u32 = 10;
 const OF_ANOTHER: u32 = 20;
 const FOR_ALL: u32 = 30;
@@ -37,8 +38,10 @@ struct Faults {
     write: bool,
     /// Making room fails.
     room: bool,
-    /// The first sync takes until a second group is written.
-    slow_sync: bool,
+    /// The syncs of so many groups from the first on take until the next group is written.
+    slow_syncs: usize,
+    /// Only one entry fits into a group.
+    one_by_one: bool,
 }
 
 /// What happened, in all executions of a model. Loom does not see it.
@@ -80,8 +83,12 @@ struct DiskState {
     lanes: [bool; LANES],
     syncs_begun: usize,
     syncing: usize,
+    /// Groups ever written.
+    groups: usize,
     /// Groups written and neither applied nor failed.
     open_groups: usize,
+    /// What formed when it was last asked what fits.
+    formed: Vec<u32>,
     /// The entries of each group between its write and its end.
     under_way: VecDeque<Vec<u32>>,
     has_room: bool,
@@ -90,6 +97,8 @@ struct DiskState {
 }
 
 struct Group {
+    /// Its place among all groups.
+    order: usize,
     from: usize,
     until: usize,
     lane: usize,
@@ -123,9 +132,9 @@ impl Disk {
         self.more_written.notify_all();
     }
 
-    fn wait_for_second_write(&self) {
+    fn wait_for_writes(&self, count: usize) {
         let mut written = lock(&self.written);
-        while *written < 2 {
+        while *written < count {
             written = wait(&self.more_written, written);
         }
     }
@@ -151,7 +160,7 @@ impl Groups for Disk {
     type Error = Error;
 
     fn waits_for(&self, entry: &u32) -> WaitsFor {
-        match *entry {
+        match *entry % NEEDS_ROOM {
             FOR_ALL..40 => WaitsFor::All,
             OF_ANOTHER..FOR_ALL => WaitsFor::Kind(1),
             OF_ONE_KIND..OF_ANOTHER => WaitsFor::Kind(0),
@@ -160,9 +169,11 @@ impl Groups for Disk {
     }
 
     fn fits(&self, entries: &VecDeque<u32>) -> usize {
+        self.state().formed = entries.iter().copied().collect();
         let has_room = self.state().has_room;
         let fits = |entry: &&u32| **entry < NEEDS_ROOM || (has_room && **entry < TOO_LARGE);
-        entries.iter().take_while(fits).count()
+        let most = if self.faults.one_by_one { 1 } else { entries.len() };
+        entries.iter().take(most).take_while(fits).count()
     }
 
     fn make_room(&self, entry: &u32) -> Result<bool, Error> {
@@ -190,22 +201,23 @@ impl Groups for Disk {
     }
 
     fn write(&self, entries: Vec<u32>, lane: usize) -> Result<Group, Error> {
-        let from = {
+        let (order, from) = {
             let mut state = self.state();
             assert!(!state.stopped, "written after a failure");
             assert!(!state.writing, "two writes at once");
             assert!(!state.lanes[lane], "a lane for two");
             assert!(!entries.is_empty());
-            assert!(self.is_due(&entries, &state.under_way), "{entries:?} did not wait");
+            assert!(self.is_due(&state.formed, &state.under_way), "{entries:?} did not wait");
             state.under_way.push_back(entries.clone());
             state.writing = true;
             state.lanes[lane] = true;
             state.open_groups += 1;
-            state.log.len()
+            state.groups += 1;
+            (state.groups - 1, state.log.len())
         };
         self.seen.entries_at_once.fetch_max(entries.len(), Ordering::Relaxed);
         self.step();
-        if self.faults.slow_sync {
+        if self.faults.slow_syncs > 0 {
             self.note_write();
         }
         let mut state = self.state();
@@ -220,7 +232,7 @@ impl Groups for Disk {
         state.log.extend(&entries);
         let until = state.log.len();
         state.synced.resize(until, false);
-        Ok(Group { from, until, lane })
+        Ok(Group { order, from, until, lane })
     }
 
     fn sync(&self, group: &Group) -> Result<(), Error> {
@@ -232,8 +244,8 @@ impl Groups for Disk {
             state.syncs_begun == 1
         };
         self.step();
-        if self.faults.slow_sync && first {
-            self.wait_for_second_write();
+        if group.order < self.faults.slow_syncs {
+            self.wait_for_writes(group.order + 2);
         }
         let mut state = self.state();
         state.syncing -= 1;
@@ -437,10 +449,21 @@ fn two_syncs_in_flight_are_acknowledged_in_order() {
 
 #[test]
 fn a_slow_sync_does_not_hold_up_the_next_write() {
-    let faults = Faults { slow_sync: true, ..Faults::default() };
+    let faults = Faults { slow_syncs: 1, ..Faults::default() };
     explore("group_commit.slow_sync", Some(4), 1_100, faults, |commits| {
         assert_eq!(race(&commits, &[1, 2]), [Ok(()), Ok(())]);
         complete(&commits, &[1, 2]);
+    });
+}
+
+/// Where not all that wait go into one group, those left are called for the next.
+#[test]
+fn a_slow_sync_does_not_hold_up_those_who_did_not_fit() {
+    let faults = Faults { slow_syncs: 2, one_by_one: true, ..Faults::default() };
+    explore("group_commit.left_over", Some(2), 89_000, faults, |commits| {
+        // Four, since one of those who wait may lead for another.
+        assert_eq!(race(&commits, &[1, 2, 3, 4]), [Ok(()); 4]);
+        complete(&commits, &[1, 2, 3, 4]);
     });
 }
 
@@ -456,7 +479,7 @@ fn entries_of_one_kind_wait_for_each_other() {
 
 #[test]
 fn an_entry_of_another_kind_does_not_queue_behind_a_slow_sync() {
-    let faults = Faults { slow_sync: true, ..Faults::default() };
+    let faults = Faults { slow_syncs: 1, ..Faults::default() };
     explore("group_commit.another_kind", Some(4), 1_220, faults, |commits| {
         assert_eq!(race(&commits, &[10, 20]), [Ok(()), Ok(())]);
         complete(&commits, &[10, 20]);
@@ -477,8 +500,31 @@ fn a_failure_reaches_who_waits_for_its_kind() {
     let faults = Faults { sync: true, ..Faults::default() };
     explore("group_commit.failed_kind", Some(3), 990, faults, |commits| {
         let results = race(&commits, &[10, 11, 12]);
-        assert!(results.contains(&Err("sync")));
-        assert_eq!(commits.failure(), Some("sync"));
+        assert_eq!(results, [Err("sync"); 3]);
+    });
+}
+
+/// Some of those that form fit and others do not.
+#[test]
+fn room_is_made_for_who_waits_for_its_kind() {
+    let models =
+        [("group_commit.room_one_kind", 110, 6_200), ("group_commit.room_two_kinds", 120, 10_000)];
+    for (name, other, floor) in models {
+        let seen = explore(name, Some(3), floor, Faults::default(), move |commits| {
+            assert_eq!(race(&commits, &[10, 11, other]), [Ok(()); 3]);
+            complete(&commits, &[10, 11, other]);
+        });
+        let executions = seen.executions.load(Ordering::Relaxed);
+        assert_eq!(seen.rooms.load(Ordering::Relaxed), executions);
+    }
+}
+
+#[test]
+fn a_refused_entry_of_their_kind_holds_nobody_up() {
+    explore("group_commit.refused_kind", Some(3), 2_700, Faults::default(), |commits| {
+        assert_eq!(race(&commits, &[10, 11, TOO_LARGE + 10]), [Ok(()); 3]);
+        complete(&commits, &[10, 11]);
+        assert_eq!(commits.groups().state().refused, [TOO_LARGE + 10]);
     });
 }
 

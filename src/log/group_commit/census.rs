@@ -1,0 +1,99 @@
+//! Who waits for whom before a group is written: entries that form, against the groups under way.
+
+/// Which groups under way an entry waits for before the next group is written for its sake. Those that came
+/// before it go first, and so with it, or in a group of their own before it where not all fit into one.
+///
+/// Two syncs of one file at once cost more than one of a larger group. So entries of one kind wait for each
+/// other, and those of another kind do not queue behind them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum WaitsFor {
+    /// None.
+    None,
+    /// Those with entries of the same kind: a number below `KINDS`.
+    Kind(usize),
+    /// All. Nobody waits for the entry itself, or who does pushes it.
+    All,
+}
+
+const KINDS: usize = 2;
+
+/// How many entries wait for what.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Census {
+    for_none: usize,
+    of_kind: [usize; KINDS],
+}
+
+impl Census {
+    pub(super) fn of(entries: impl Iterator<Item = WaitsFor>) -> Census {
+        let mut census = Census::default();
+        entries.for_each(|waits| census.add(waits));
+        census
+    }
+
+    pub(super) fn add(&mut self, waits: WaitsFor) {
+        match waits {
+            WaitsFor::None => self.for_none += 1,
+            WaitsFor::Kind(kind) => self.of_kind[kind] += 1,
+            WaitsFor::All => {}
+        }
+    }
+
+    pub(super) fn subtract(&mut self, other: &Census) {
+        self.for_none -= other.for_none;
+        for (count, other) in self.of_kind.iter_mut().zip(other.of_kind) {
+            *count -= other;
+        }
+    }
+
+    /// Whether one of these entries waits for none of the groups under way.
+    pub(super) fn is_due<'a>(&self, under_way: impl Iterator<Item = &'a Census> + Clone) -> bool {
+        let is_idle = |kind: usize| under_way.clone().all(|group| group.of_kind[kind] == 0);
+        let is_due = |kind: usize| self.of_kind[kind] > 0 && is_idle(kind);
+        under_way.clone().count() == 0 || self.for_none > 0 || (0..KINDS).any(is_due)
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    fn census(entries: &[WaitsFor]) -> Census {
+        Census::of(entries.iter().copied())
+    }
+
+    /// What is under way, what comes next, and whether that may be written now.
+    type Case<'a> = (&'a [&'a [WaitsFor]], &'a [WaitsFor], bool);
+
+    #[test]
+    fn a_group_is_due_when_an_entry_waits_for_none_under_way() {
+        let [a, b] = [0, 1].map(WaitsFor::Kind);
+        let (none, all) = (WaitsFor::None, WaitsFor::All);
+        let cases: [Case; 11] = [
+            (&[], &[a], true),
+            (&[], &[all], true),
+            (&[&[a]], &[a], false),
+            (&[&[a]], &[b], true),
+            (&[&[a]], &[a, all, b], true),
+            (&[&[a]], &[all], false),
+            (&[&[none]], &[all], false),
+            (&[&[none, all]], &[a], true),
+            (&[&[a, b]], &[none], true),
+            (&[&[a, b]], &[a, b], false),
+            (&[&[a], &[b]], &[a, b], false),
+        ];
+        for (under_way, next, due) in cases {
+            let groups: Vec<_> = under_way.iter().map(|entries| census(entries)).collect();
+            let is_due = census(next).is_due(groups.iter());
+            assert_eq!(is_due, due, "{next:?} while {under_way:?} are under way");
+        }
+    }
+
+    #[test]
+    fn what_has_left_is_not_counted() {
+        let [a, b] = [0, 1].map(WaitsFor::Kind);
+        let mut forming = census(&[a, b, WaitsFor::All, WaitsFor::None, a]);
+        forming.subtract(&census(&[a, WaitsFor::All, WaitsFor::None]));
+        assert_eq!((forming.for_none, forming.of_kind), (0, [1, 1]));
+    }
+}
