@@ -1,10 +1,11 @@
 //! Many committers, one sync: whoever finds nobody writing leads, writes all that waits in one go, syncs, and
 //! wakes the rest. A single committer pays no hand-off between threads.
 //!
-//! While one group's sync is under way the next group forms. It may be written, and be synced through another
-//! *lane*, as soon as one entry has come that waits for none under way ([`WaitsFor`]). Two rules keep that
-//! honest. Groups are acknowledged in the order they were written, so an acknowledgement covers everything before it.
-//! And a failure fails every group not yet acknowledged, and everything later: the log stops for good.
+//! While one group's sync is under way the next group forms. It may be written, and be synced through
+//! another *lane*, as soon as one entry has come that waits for none under way ([`WaitsFor`]). Two rules keep
+//! that honest. Groups are acknowledged in the order they were written, so an acknowledgement covers
+//! everything before it. And a failure fails every group not yet acknowledged, and everything later: the log
+//! stops for good.
 //!
 //! This file knows no disk: what a group is, is the business of [`Groups`], and loom runs this very code.
 
