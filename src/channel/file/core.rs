@@ -201,6 +201,9 @@ impl Entry {
     }
 }
 
+/// Records of puts from so many bytes on do not wait to share a sync.
+const LARGE: u64 = 128 << 10;
+
 /// Puts that need a sync wait for each other, to go together, and so do acks.
 const PUTS: WaitsFor = WaitsFor::Kind(0);
 const ACKS: WaitsFor = WaitsFor::Kind(1);
@@ -358,13 +361,15 @@ impl Groups for Core {
     type Group = Group;
     type Error = Ended;
 
-    /// A large record waits for none: to write it takes about as long as a sync, and goes on beside it. Nor
-    /// does what no transaction commits, which is rare.
+    /// A large record waits for none: to write it takes a good part of a sync, and goes on beside it. Nor does
+    /// what no transaction commits, which is rare.
     fn waits_for(&self, entry: &Entry) -> WaitsFor {
         match (&entry.effect, &entry.record) {
             (Effect::Ack(_), _) if entry.refusal.is_none() => WaitsFor::All,
             (Effect::Ack(_), _) if entry.sync => ACKS,
-            (Effect::Put(_), Record::Encoded(_)) if entry.sync => PUTS,
+            (Effect::Put(_), Record::Encoded(record)) if entry.sync && record.size() < LARGE => {
+                PUTS
+            }
             _ => WaitsFor::None,
         }
     }
@@ -489,23 +494,21 @@ mod tests {
     fn puts_wait_for_puts_and_acks_for_acks_unless_they_are_large_or_need_no_sync() {
         let core = core(64 * 1024);
         let refusal = Arc::default();
-        let put = |sync, whole_size| {
-            let batch = PutBatch::new(vec![Event::new("a")], Cursors::new());
+        let put = |size, sync, whole_size| {
+            let batch = PutBatch::new(vec![Event::new(vec![7; size])], Cursors::new());
             Entry::put((&Buffers::default(), whole_size), batch, sync, &refusal)
         };
         let ack = |sync| Entry::ack(Acks::default(), sync, &refusal);
-        assert_eq!(core.waits_for(&put(true, usize::MAX)), PUTS);
+        let most = LARGE as usize - put(0, true, usize::MAX).size() as usize - 8;
+        assert_eq!(core.waits_for(&put(1, true, usize::MAX)), PUTS);
+        assert_eq!(core.waits_for(&put(most, true, usize::MAX)), PUTS);
         assert_eq!(core.waits_for(&ack(true)), ACKS);
         assert_ne!(PUTS, ACKS);
-        let large = put(true, 0);
-        for entry in [
-            large,
-            put(false, usize::MAX),
-            ack(false),
-            Entry::sync_only(),
-            Entry::bare(Kind::Close),
-        ] {
-            assert_eq!(core.waits_for(&entry), WaitsFor::None);
+        let (large, streamed) = (put(LARGE as usize, true, usize::MAX), put(1, true, 0));
+        let unsynced = [put(1, false, usize::MAX), ack(false)];
+        let rare = [Entry::sync_only(), Entry::bare(Kind::Close)];
+        for entry in [large, streamed].iter().chain(&unsynced).chain(&rare) {
+            assert_eq!(core.waits_for(entry), WaitsFor::None);
         }
         for sync in [true, false] {
             assert_eq!(core.waits_for(&Entry::lazy_ack(Acks::default(), sync)), WaitsFor::All);
