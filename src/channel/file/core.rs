@@ -361,8 +361,8 @@ impl Groups for Core {
     type Group = Group;
     type Error = Ended;
 
-    /// A large record waits for none: to write it takes a good part of a sync, and goes on beside it. Nor does
-    /// what no transaction commits, which is rare.
+    /// A large record waits for none: to write it takes a good part of a sync, and goes on beside it. Nor
+    /// does what no transaction commits, which is rare.
     fn waits_for(&self, entry: &Entry) -> WaitsFor {
         match (&entry.effect, &entry.record) {
             (Effect::Ack(_), _) if entry.refusal.is_none() => WaitsFor::All,
