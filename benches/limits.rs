@@ -32,7 +32,7 @@ fn main() {
     groups();
     acks();
     #[cfg(all(feature = "cli", target_os = "linux"))]
-    cold_reads();
+    cold::reads();
 }
 
 /// Rates of so many loops, a round after the other; their medians.
@@ -258,88 +258,86 @@ fn commit(file: &File, size: usize, offset: u64) {
     file.sync_data().expect("works");
 }
 
-const BLOCK: usize = 1 << 20;
-/// Of the file that is read; a segment at a time.
-const BLOCKS: u64 = 512;
-const SEGMENT_BLOCKS: u64 = 32;
-
-/// S7 from the disk: a thread reads blocks of a MiB, with or without asking for what comes 4 MiB later, and
-/// this one checksums them and copies each event out.
+/// S7 from the disk: a thread reads blocks of a MiB, with or without asking for 4 MiB from there on, and another
+/// checksums them and copies each event out.
 #[cfg(all(feature = "cli", target_os = "linux"))]
-fn cold_reads() {
-    let directory = support::directory();
-    let names: Vec<_> = (0..BLOCKS / SEGMENT_BLOCKS).map(|number| number.to_string()).collect();
-    for name in &names {
-        let file = File::create(directory.path().join(name)).expect("writable");
-        file.write_all_at(&vec![9; BLOCK * SEGMENT_BLOCKS as usize], 0).expect("there is room");
-        file.sync_all().expect("works");
-    }
-    let open = || {
-        let open = |name| File::open(directory.path().join(name)).expect("it is there");
-        let files: Vec<File> = names.iter().map(open).collect();
-        for file in &files {
-            rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed).expect("works");
+mod cold {
+    use std::num::NonZero;
+
+    use rustix::fs::{Advice, fadvise};
+
+    use super::*;
+
+    const BLOCK: usize = 1 << 20;
+    const BLOCKS: u64 = 512;
+    /// In each file.
+    const SEGMENT_BLOCKS: u64 = 32;
+
+    pub(super) fn reads() {
+        let directory = support::directory();
+        let names: Vec<_> = (0..BLOCKS / SEGMENT_BLOCKS).map(|number| number.to_string()).collect();
+        for name in &names {
+            let file = File::create(directory.path().join(name)).expect("writable");
+            file.write_all_at(&vec![9; BLOCK * SEGMENT_BLOCKS as usize], 0).expect("there is room");
+            file.sync_all().expect("works");
         }
-        files
-    };
-    let gigabytes =
-        |begin: Instant| (BLOCKS as usize * BLOCK) as f64 / begin.elapsed().as_secs_f64() / 1e9;
-    let [plain, beside, asked] = rounds([
-        &mut || {
-            let (files, begin) = (open(), Instant::now());
-            let mut block = vec![0; BLOCK];
-            (0..BLOCKS).for_each(|number| read_block(&files, number, &mut block, false));
-            gigabytes(begin)
-        },
-        &mut || {
-            let (files, begin) = (open(), Instant::now());
-            read_and_check(&files, false);
-            gigabytes(begin)
-        },
-        &mut || {
-            let (files, begin) = (open(), Instant::now());
-            read_and_check(&files, true);
-            gigabytes(begin)
-        },
-    ]);
-    println!("\nfrom the disk            GB/s   of a sequential read");
-    println!("sequential read        {plain:6.2}");
-    println!("checked beside         {beside:6.2} {:22.2}", beside / plain);
-    println!("the same, asked ahead  {asked:6.2} {:22.2}", asked / plain);
-}
-
-#[cfg(all(feature = "cli", target_os = "linux"))]
-fn read_block(files: &[File], number: u64, block: &mut [u8], ask: bool) {
-    let file = &files[(number / SEGMENT_BLOCKS) as usize];
-    let offset = number % SEGMENT_BLOCKS * BLOCK as u64;
-    if ask {
-        let length = std::num::NonZero::new(4 * BLOCK as u64);
-        rustix::fs::fadvise(file, offset, length, rustix::fs::Advice::WillNeed).expect("works");
+        let open = |name| File::open(directory.path().join(name)).expect("it is there");
+        let gigabytes = |read: fn(&[File])| {
+            let files: Vec<File> = names.iter().map(open).collect();
+            for file in &files {
+                fadvise(file, 0, None, Advice::DontNeed).expect("works");
+            }
+            let begin = Instant::now();
+            read(&files);
+            (BLOCKS as usize * BLOCK) as f64 / begin.elapsed().as_secs_f64() / 1e9
+        };
+        let [plain, beside, asked] = rounds([
+            &mut || gigabytes(read),
+            &mut || gigabytes(|files| read_and_check(files, false)),
+            &mut || gigabytes(|files| read_and_check(files, true)),
+        ]);
+        println!("\nfrom the disk            GB/s   of a sequential read");
+        println!("sequential read        {plain:6.2}");
+        println!("checked beside         {beside:6.2} {:22.2}", beside / plain);
+        println!("the same, asked ahead  {asked:6.2} {:22.2}", asked / plain);
     }
-    file.read_exact_at(block, offset).expect("it was written");
-}
 
-#[cfg(all(feature = "cli", target_os = "linux"))]
-fn read_and_check(files: &[File], ask: bool) {
-    let (full, blocks) = sync_channel::<Vec<u8>>(1);
-    let (empty, free) = sync_channel(3);
-    (0..3).for_each(|_| empty.send(vec![0; BLOCK]).expect("there is room"));
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            for number in 0..BLOCKS {
-                let mut block = free.recv().expect("the other end outlives this one");
-                read_block(files, number, &mut block, ask);
-                full.send(block).expect("it listens");
+    fn read(files: &[File]) {
+        let mut block = vec![0; BLOCK];
+        (0..BLOCKS).for_each(|number| read_block(files, number, &mut block, false));
+    }
+
+    fn read_block(files: &[File], number: u64, block: &mut [u8], ask: bool) {
+        let file = &files[(number / SEGMENT_BLOCKS) as usize];
+        let offset = number % SEGMENT_BLOCKS * BLOCK as u64;
+        if ask {
+            let length = NonZero::new(4 * BLOCK as u64);
+            fadvise(file, offset, length, Advice::WillNeed).expect("works");
+        }
+        file.read_exact_at(block, offset).expect("it was written");
+    }
+
+    fn read_and_check(files: &[File], ask: bool) {
+        let (full, blocks) = sync_channel::<Vec<u8>>(1);
+        let (empty, free) = sync_channel(3);
+        (0..3).for_each(|_| empty.send(vec![0; BLOCK]).expect("there is room"));
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                for number in 0..BLOCKS {
+                    let mut block = free.recv().expect("the other end outlives this one");
+                    read_block(files, number, &mut block, ask);
+                    full.send(block).expect("it listens");
+                }
+            });
+            let mut events = Vec::with_capacity(BLOCK);
+            for block in blocks {
+                std::hint::black_box(crc32fast::hash(&block));
+                events.clear();
+                block.chunks(BODY + 8).for_each(|event| events.extend_from_slice(&event[8..]));
+                std::hint::black_box(&events);
+                // Who reads may have ended.
+                let _ = empty.send(block);
             }
         });
-        let mut events = Vec::with_capacity(BLOCK);
-        for block in blocks {
-            std::hint::black_box(crc32fast::hash(&block));
-            events.clear();
-            block.chunks(BODY + 8).for_each(|event| events.extend_from_slice(&event[8..]));
-            std::hint::black_box(&events);
-            // Who reads may have ended.
-            let _ = empty.send(block);
-        }
-    });
+    }
 }

@@ -374,7 +374,7 @@ impl<G: Groups> GroupCommit<G> {
         match made {
             Ok(true) => state.forming.push_front(first),
             Ok(false) => {
-                state.census.subtract(&Census::of([self.groups.waits_for(&first)].into_iter()));
+                state.census.subtract(&Census::of([self.groups.waits_for(&first)]));
                 self.groups.refuse(first);
                 // Everything before it is done, so it may be done out of any group.
                 state.written += 1;

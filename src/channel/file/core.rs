@@ -499,12 +499,16 @@ mod tests {
             Entry::put((&Buffers::default(), whole_size), batch, sync, &refusal)
         };
         let ack = |sync| Entry::ack(Acks::default(), sync, &refusal);
-        let most = LARGE as usize - put(0, true, usize::MAX).size() as usize - 8;
-        assert_eq!(core.waits_for(&put(1, true, usize::MAX)), PUTS);
-        assert_eq!(core.waits_for(&put(most, true, usize::MAX)), PUTS);
+        let head = put(LARGE as usize, true, usize::MAX).size() as usize - LARGE as usize;
+        let (most, large) = (LARGE as usize - head - 8, LARGE as usize - head);
+        let [most, large] = [most, large].map(|size| put(size, true, usize::MAX));
+        assert_eq!((most.size(), large.size()), (LARGE - 8, LARGE));
+        for entry in [put(1, true, usize::MAX), most] {
+            assert_eq!(core.waits_for(&entry), PUTS);
+        }
         assert_eq!(core.waits_for(&ack(true)), ACKS);
         assert_ne!(PUTS, ACKS);
-        let (large, streamed) = (put(LARGE as usize, true, usize::MAX), put(1, true, 0));
+        let streamed = put(1, true, 0);
         let unsynced = [put(1, false, usize::MAX), ack(false)];
         let rare = [Entry::sync_only(), Entry::bare(Kind::Close)];
         for entry in [large, streamed].iter().chain(&unsynced).chain(&rare) {

@@ -25,9 +25,9 @@ pub(super) struct Census {
 }
 
 impl Census {
-    pub(super) fn of(entries: impl Iterator<Item = WaitsFor>) -> Census {
+    pub(super) fn of(entries: impl IntoIterator<Item = WaitsFor>) -> Census {
         let mut census = Census::default();
-        entries.for_each(|waits| census.add(waits));
+        entries.into_iter().for_each(|waits| census.add(waits));
         census
     }
 

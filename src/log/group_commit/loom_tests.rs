@@ -138,9 +138,7 @@ impl Disk {
             written = wait(&self.more_written, written);
         }
     }
-}
 
-impl Disk {
     /// The rule of [`WaitsFor`], word by word.
     fn is_due(&self, entries: &[u32], under_way: &VecDeque<Vec<u32>>) -> bool {
         let waits = |entry: &u32| match self.waits_for(entry) {

@@ -94,19 +94,15 @@ fn a_committer_waits_in_the_seat_of_its_group() {
     }
 }
 
-fn census(entries: &[WaitsFor]) -> Census {
-    Census::of(entries.iter().copied())
-}
-
 /// One group is under way, and the next forms: in the seat after that of the first, where one waits.
 fn forming() -> GroupCommit<Crowd> {
     let commit = GroupCommit::new(Crowd::default());
     {
         let mut state = lock(&commit.state);
-        state.under_way.push_back(UnderWay { until: 1, census: census(&[WaitsFor::Kind(0)]) });
+        state.under_way.push_back(UnderWay { until: 1, census: Census::of([WaitsFor::Kind(0)]) });
         (state.submitted, state.written) = (2, 1);
         state.forming.push_back(());
-        state.census = census(&[WaitsFor::Kind(1)]);
+        state.census = Census::of([WaitsFor::Kind(1)]);
         state.waiting = [1, 1, 0, 1];
     }
     commit
@@ -116,7 +112,7 @@ fn forming() -> GroupCommit<Crowd> {
 type Change = fn(&mut State<Crowd>);
 const HINDRANCES: [Change; 4] = [
     |state| state.writing = true,
-    |state| state.census = census(&[WaitsFor::Kind(0)]),
+    |state| state.census = Census::of([WaitsFor::Kind(0)]),
     |state| state.free_lanes.clear(),
     |state| state.failed = Some("failed"),
 ];
