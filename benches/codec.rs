@@ -9,7 +9,6 @@ mod support;
 
 use std::hint::black_box;
 use std::io;
-use std::ops::Range;
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -100,10 +99,6 @@ impl File for NoRecordsFile {
 
     fn sync_all(&self) -> io::Result<()> {
         Ok(())
-    }
-
-    fn read_ahead(&self, range: Range<u64>) {
-        self.0.read_ahead(range);
     }
 
     fn map(&self, size: u64) -> io::Result<Box<dyn Map>> {

@@ -3,7 +3,6 @@
 //! the machine does at that time. Times are in `docs/PERFORMANCE.md`.
 
 use std::io;
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -25,9 +24,6 @@ struct Counts {
     syncs: AtomicU64,
     /// The most bytes that one write was given.
     largest: AtomicU64,
-    /// Calls that ask for bytes ahead, and these bytes. They wait for nothing.
-    asks: AtomicU64,
-    asked: AtomicU64,
 }
 
 /// A reading of [`Counts`].
@@ -178,12 +174,6 @@ impl File for CountedFile {
     fn sync_all(&self) -> io::Result<()> {
         self.1.sync();
         self.0.sync_all()
-    }
-
-    fn read_ahead(&self, range: Range<u64>) {
-        self.1.asks.fetch_add(1, Relaxed);
-        self.1.asked.fetch_add(range.end - range.start, Relaxed);
-        self.0.read_ahead(range);
     }
 
     fn map(&self, size: u64) -> io::Result<Box<dyn Map>> {
@@ -401,27 +391,6 @@ fn reading_ahead_reads_nothing_twice() {
         let most = commits / 4 + 2 * segments + 4;
         assert!(found.reads <= most, "{} reads, background: {background}", found.reads);
     }
-}
-
-/// The system is told of each byte of a backlog ahead, once and in few calls; who keeps up tells it nothing.
-#[test]
-fn the_system_is_told_of_a_backlog() {
-    let (channel, counts) = channel(options().memory_tail(0));
-    for _ in 0..20_000 {
-        put(&channel, 1);
-        take(&channel, 1);
-    }
-    assert_eq!(counts.asks.load(Relaxed), 0);
-    let (commits, bytes) = (1000, 1000 * record_size(100));
-    (0..commits).for_each(|_| put(&channel, 100));
-    let segments = channel.stats().segments;
-    (0..commits).for_each(|_| take(&channel, 100));
-    let (asks, asked) = (counts.asks.load(Relaxed), counts.asked.load(Relaxed));
-    // Not for less than 2 MiB, which may be left at the end of each segment.
-    assert!(asked <= bytes + bytes / 100, "{asked} of {bytes}");
-    assert!(asked + segments * (2 << 20) >= bytes, "{asked} of {bytes} in {segments} segments");
-    assert!(asks * (2 << 20) <= asked, "{asks} for {asked} bytes");
-    assert!(asks * (5 << 20) >= asked, "only {asks} for {asked} bytes: they may be gone again");
 }
 
 /// Allocations per commit do not depend on the number of its events, but for the vectors that grow.

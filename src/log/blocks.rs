@@ -1,7 +1,6 @@
 //! What records are read into: blocks of memory that are used again, and those that are read ahead.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::sync::Arc;
 
 use super::read_ahead::{Outcome, ReadAhead, Request};
@@ -82,21 +81,15 @@ impl Blocks {
         }
     }
 
-    /// Asks for a block to be read ahead, which may be; before it, the system is told of `advice`.
-    pub(super) fn ask(
-        &mut self,
-        file: &Arc<dyn File>,
-        offset: u64,
-        size: usize,
-        advice: Option<Range<u64>>,
-    ) {
+    /// Asks for a block to be read ahead, which may be.
+    pub(super) fn ask(&mut self, file: &Arc<dyn File>, offset: u64, size: usize) {
         if self.ahead.is_none() {
             self.ahead = ReadAhead::start().ok();
         }
         self.next_ahead = (2 * self.next_ahead).min(AHEAD_MAX);
         let (file, block) = (Arc::clone(file), self.spare(size.max(BLOCK_MAX)));
         match &self.ahead {
-            Some(ahead) => ahead.ask(Request { file, offset, size, advice, block }),
+            Some(ahead) => ahead.ask(Request { file, offset, size, block }),
             // No thread was to be had; it goes on without.
             None => self.may_read_ahead = false,
         }

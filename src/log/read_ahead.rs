@@ -7,7 +7,6 @@
 //! given a processor yet, holds nobody up.
 
 use std::io;
-use std::ops::Range;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
@@ -19,8 +18,6 @@ pub(super) struct Request {
     pub(super) file: Arc<dyn File>,
     pub(super) offset: u64,
     pub(super) size: usize,
-    /// What the system is told of before: that it will be read soon.
-    pub(super) advice: Option<Range<u64>>,
     /// Nobody else's, and of `size` bytes at least.
     pub(super) block: Arc<Vec<u8>>,
 }
@@ -161,9 +158,6 @@ impl Exchange {
 
 impl Request {
     fn serve(&mut self) -> Option<usize> {
-        if let Some(advice) = self.advice.clone() {
-            self.file.read_ahead(advice);
-        }
         let block = Arc::get_mut(&mut self.block)?.get_mut(..self.size)?;
         read_full_at(&*self.file, block, self.offset).ok()
     }

@@ -13,9 +13,6 @@ use super::segment::PAGE;
 use crate::bytes::Bytes;
 use crate::storage::{File, Map, read_full_at};
 
-/// The system is told of so much that will be read, so that the device never waits for who reads.
-const ADVICE: u64 = 4 << 20;
-
 /// How much at a time is asked whether it is but zeros, in search of a header.
 const PIECE: usize = 1 << 10;
 
@@ -81,8 +78,6 @@ pub(crate) struct Scanner {
     blocks: Blocks,
     block_at: u64,
     block_size: usize,
-    /// The system was told that what lies before this will be read.
-    advised: u64,
     /// Bytes of the last record, if it was larger than a block: the next one may be so too, perhaps behind an
     /// ack. Then it is read with its header, and a little more.
     large: usize,
@@ -99,7 +94,6 @@ impl Scanner {
             blocks: Blocks::new(false),
             block_at: 0,
             block_size: 0,
-            advised: 0,
             large: 0,
             any_lsn: false,
         }
@@ -308,18 +302,13 @@ impl Scanner {
         Ok(())
     }
 
-    /// Asks for the next block, and tells the system of what follows it, in large parts.
+    /// Asks for the next block, where that may be done.
     fn ask_ahead(&mut self, limit: u64) {
-        let Origin::File(file) = &self.origin else { return };
-        let next = if self.blocks.may_read_ahead { self.next_block(limit) } else { None };
-        let (offset, size) = next.unwrap_or((self.block_at + self.block_size as u64, 0));
-        let told = self.advised.max(offset)..limit.min(offset + size as u64 + ADVICE);
-        let is_much = told.end.saturating_sub(told.start) >= ADVICE / 2;
-        let advice = is_much.then_some(told);
-        self.advised = advice.as_ref().map_or(self.advised, |told| told.end);
-        match next {
-            Some((offset, size)) => self.blocks.ask(file, offset, size, advice),
-            None => advice.into_iter().for_each(|told| file.read_ahead(told)),
+        if let Origin::File(file) = &self.origin
+            && self.blocks.may_read_ahead
+            && let Some((offset, size)) = self.next_block(limit)
+        {
+            self.blocks.ask(file, offset, size);
         }
     }
 
@@ -506,9 +495,9 @@ mod tests {
         }
     }
 
-    /// The system is told of all that follows the first blocks, once, and of much at a time.
+    /// I9: who is but a little behind needs little memory, who is far behind reads much at a time.
     #[test]
-    fn what_will_be_read_is_told_once() {
+    fn i9_who_is_far_behind_reads_much_at_a_time() {
         for size in [1000, 50_000, 600_000, BLOCK_KEPT_MAX - BLOCK_MIN - 40] {
             let mut bytes = vec![0; PAGE as usize];
             let mut places = Vec::new();
@@ -517,15 +506,13 @@ mod tests {
                 let next = record(size, bytes.len() as u64);
                 bytes.extend_from_slice(&next);
             }
-            let (limit, mut told, mut asked) = (bytes.len() as u64, Vec::new(), Vec::new());
+            let (limit, mut asked) = (bytes.len() as u64, Vec::new());
             let [mut scanner, ..] = scanners(&bytes);
             for at in places {
                 scanner.record_at(at, limit).expect("whole");
                 let request = scanner.blocks.ahead.as_ref().and_then(|ahead| ahead.take());
                 asked.extend(request.iter().map(|(request, _)| request.size));
-                told.extend(request.and_then(|(request, _)| request.advice));
             }
-            // I9: who is but a little behind needs little memory, who is far behind reads much at a time.
             let one = size.next_multiple_of(8) + HEADER_SIZE;
             let first = if one > BLOCK_MAX { one + BLOCK_MIN } else { BLOCK_MAX };
             assert_eq!(asked.first(), Some(&first), "{size}");
@@ -533,13 +520,6 @@ mod tests {
                 asked.iter().any(|asked| *asked > (BLOCK_KEPT_MAX - BLOCK_MIN) / 2),
                 "{asked:?}"
             );
-            let first = told.first().expect("told").start;
-            assert!(first <= 2 << 20, "from {first} on");
-            assert!(told.windows(2).all(|pair| pair[0].end == pair[1].start), "{told:?}");
-            let sizes = ADVICE / 2..=ADVICE + BLOCK_KEPT_MAX as u64;
-            assert!(told.iter().all(|told| sizes.contains(&(told.end - told.start))), "{told:?}");
-            let end = told.last().expect("told").end;
-            assert!((limit - ADVICE / 2..=limit).contains(&end), "up to {end} of {limit}");
         }
     }
 

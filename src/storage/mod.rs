@@ -18,7 +18,7 @@ pub mod sim;
 
 use std::fmt;
 use std::io;
-use std::ops::{Deref, Range};
+use std::ops::Deref;
 use std::sync::Arc;
 
 pub use os::OsStorage;
@@ -95,11 +95,6 @@ pub trait File: Send + Sync {
 
     /// As [`File::sync_data`], and everything else about the file but its name.
     fn sync_all(&self) -> io::Result<()>;
-
-    /// Tells that these bytes will be read soon, so that the device can fetch them meanwhile; does not wait
-    /// for them. Whoever cannot make use of it does nothing; who hands calls on to another file hands this
-    /// on too.
-    fn read_ahead(&self, _range: Range<u64>) {}
 
     /// Maps the first `size` bytes for reading. Only for a file that nobody writes or cuts while it is
     /// mapped.

@@ -9,13 +9,12 @@
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind, Read};
-use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use memmap2::{Advice, MmapOptions};
+use memmap2::MmapOptions;
 
 use super::{Access, File, Lock, Map, Storage, StorageError};
 
@@ -39,10 +38,6 @@ const OPEN_FLAGS: i32 = if cfg!(not(target_os = "linux")) {
 
 /// How often [`OsStorage::lock`] starts over because the file was replaced while it was being locked.
 const LOCK_ATTEMPTS_MAX: u32 = 100;
-
-/// Bytes that one advice is about. Of longer ones Linux heeds the beginning only: as much as the device's
-/// `read_ahead_kb`, 128 by default, or its largest request, where that is more.
-const ADVICE_SIZE: usize = 128 << 10;
 
 /// The unit in which [`OsFile`] writes zeros where the file system cannot reserve blocks.
 const ZEROS_SIZE: usize = 64 * 1024;
@@ -276,17 +271,6 @@ impl File for OsFile {
 
     fn sync_all(&self) -> io::Result<()> {
         self.file.sync_all()
-    }
-
-    fn read_ahead(&self, range: Range<u64>) {
-        // Only to have something to give the advice about, without calling the C library: of a raw map no
-        // byte is ever looked at. Where this fails, nothing is missing but time.
-        let size: usize = range.end.saturating_sub(range.start).try_into().unwrap_or(0);
-        let map = MmapOptions::new().offset(range.start).len(size).map_raw_read_only(&self.file);
-        let Ok(map) = map else { return };
-        for at in (0..size).step_by(ADVICE_SIZE) {
-            let _ = map.advise_range(Advice::WillNeed, at, ADVICE_SIZE.min(size - at));
-        }
     }
 
     #[allow(unsafe_code, reason = "mapping a file is unsafe by nature; see below")]

@@ -3,7 +3,6 @@
 #![allow(clippy::disallowed_types, reason = "not the engine: loom models none of this")]
 
 use std::io;
-use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -200,10 +199,6 @@ impl File for WatchedFile {
     fn sync_all(&self) -> io::Result<()> {
         self.watch.hold(&self.name);
         self.file.sync_all()
-    }
-
-    fn read_ahead(&self, range: Range<u64>) {
-        self.file.read_ahead(range);
     }
 
     fn map(&self, size: u64) -> io::Result<Box<dyn Map>> {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::ops::Range;
 use std::sync::Arc;
 
 use loom::sync::atomic::{AtomicUsize, Ordering};
@@ -153,10 +152,6 @@ impl File for StepFile {
     fn sync_all(&self) -> io::Result<()> {
         take(&self.step);
         self.file.sync_all()
-    }
-
-    fn read_ahead(&self, range: Range<u64>) {
-        self.file.read_ahead(range);
     }
 
     fn map(&self, size: u64) -> io::Result<Box<dyn Map>> {

@@ -18,12 +18,12 @@ fn served() -> (Arc<Exchange>, JoinHandle<()>, Arc<dyn File>) {
         FAILS => Err(io::ErrorKind::Other.into()),
         _ => numbers(buffer, offset),
     };
-    (exchange, thread, Arc::new(OnlyRead { read, told: |_| {} }))
+    (exchange, thread, Arc::new(OnlyRead { read }))
 }
 
 fn ask(exchange: &Exchange, file: &Arc<dyn File>, offset: u64) {
     let block = Arc::new(vec![0; 4]);
-    exchange.ask(Request { file: Arc::clone(file), offset, size: 4, advice: None, block });
+    exchange.ask(Request { file: Arc::clone(file), offset, size: 4, block });
 }
 
 fn take(exchange: &Exchange, offset: u64, seen: &Seen) {

@@ -1,27 +1,19 @@
 //! A file that can be read, as a test says, and nothing else.
 
 use std::io;
-use std::ops::Range;
 
 use crate::storage::{File, Map};
 
-pub(super) struct OnlyRead<R, T> {
+pub(super) struct OnlyRead<R> {
     pub(super) read: R,
-    /// Is given the advice to read ahead.
-    pub(super) told: T,
 }
 
-impl<R, T> File for OnlyRead<R, T>
+impl<R> File for OnlyRead<R>
 where
     R: Fn(&mut [u8], u64) -> io::Result<usize> + Send + Sync,
-    T: Fn(Range<u64>) + Send + Sync,
 {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         (self.read)(buffer, offset)
-    }
-
-    fn read_ahead(&self, range: Range<u64>) {
-        (self.told)(range);
     }
 
     fn size(&self) -> io::Result<u64> {

@@ -13,25 +13,20 @@ struct Bench {
 impl Bench {
     fn new() -> Bench {
         let ((begun, seen), (go, may)) = (channel(), channel());
-        let (told, may) = (begun.clone(), Mutex::new(may));
+        let may = Mutex::new(may);
         // Each read says that it begins, and ends when it is told how.
         let read = move |buffer: &mut [u8], offset| {
             begun.send(offset).expect("the test waits for it");
             lock(&may).recv().expect("the test lets it go on")?;
             numbers(buffer, offset)
         };
-        let told = move |range: Range<u64>| told.send(range.end).expect("the test waits for it");
-        let file = Arc::new(OnlyRead { read, told });
+        let file = Arc::new(OnlyRead { read });
         Bench { ahead: ReadAhead::start().expect("threads are to be had"), file, begun: seen, go }
     }
 
     fn ask(&self, offset: u64) {
-        self.ask_with(offset, None);
-    }
-
-    fn ask_with(&self, offset: u64, advice: Option<Range<u64>>) {
         let (file, block) = (Arc::clone(&self.file), Arc::new(vec![0; 20]));
-        self.ahead.ask(Request { file, offset, size: 10, advice, block });
+        self.ahead.ask(Request { file, offset, size: 10, block });
     }
 
     /// Waits for the read to begin, and says how it is to end.
@@ -54,15 +49,6 @@ fn what_was_asked_for_comes_with_its_place() {
         assert_eq!(request.block[10..], [0; 10]);
         assert!(bench.ahead.take().is_none(), "it was taken");
     }
-}
-
-#[test]
-fn the_system_is_told_before_anything_is_read() {
-    let bench = Bench::new();
-    bench.ask_with(7, Some(7..5000));
-    assert_eq!(bench.begun.recv(), Ok(5000));
-    bench.end_read(Ok(()));
-    assert_eq!(bench.ahead.take().expect("asked").1, Outcome::Read(10));
 }
 
 /// I6: who wants those bytes reads them again, and is told what is wrong.
@@ -88,7 +74,7 @@ fn a_read_that_panics_holds_nobody_up() {
     assert!(matches!(ahead.take(), Some((_, Outcome::Failed))));
     // Nobody serves any more: what is asked for is taken back.
     let block = Arc::new(vec![0; 20]);
-    ahead.ask(Request { file, offset: 2, size: 10, advice: None, block });
+    ahead.ask(Request { file, offset: 2, size: 10, block });
     assert!(matches!(ahead.take(), Some((_, Outcome::TakenBack))));
     assert!(begun.try_recv().is_err());
 }
@@ -109,13 +95,7 @@ fn i4_only_a_block_of_its_own_is_read_into() {
     let bench = Bench::new();
     let used = Arc::new(vec![0; 20]);
     for block in [Arc::clone(&used), Arc::new(vec![0; 9])] {
-        bench.ahead.ask(Request {
-            file: Arc::clone(&bench.file),
-            offset: 0,
-            size: 10,
-            advice: None,
-            block,
-        });
+        bench.ahead.ask(Request { file: Arc::clone(&bench.file), offset: 0, size: 10, block });
         bench.ahead.wait_for_read();
         assert!(matches!(bench.ahead.take(), Some((_, Outcome::Failed))));
     }

@@ -274,22 +274,6 @@ fn allocate_on_a_full_file_system_says_so_and_gives_back() {
     }
 }
 
-/// A hint about bytes that are there, partly there, not there, or no range at all changes nothing.
-#[test]
-fn any_range_may_be_asked_for_ahead() {
-    let (_directory, storage) = storage();
-    let file = storage.create("a").expect("create");
-    let backwards = Range { start: 10, end: 5 };
-    for range in [0..0, 0..1, 4095..700_000, 1_000_000..1_000_001, 0..u64::MAX, backwards] {
-        file.read_ahead(range);
-        write_all_at(&*file, &[7; 300_000], 0).expect("write");
-        file.read_ahead(1..299_999);
-        let mut bytes = vec![0; 300_001];
-        assert_eq!(read_full_at(&*file, &mut bytes, 0).expect("read"), 300_000);
-        assert!(bytes[..300_000] == [7; 300_000]);
-    }
-}
-
 #[test]
 fn a_new_directory_is_made_with_its_parents() {
     let directory = tempfile::tempdir().expect("a temporary directory");
