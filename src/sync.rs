@@ -49,6 +49,14 @@ mod imp {
             .0
     }
 
+    /// Does `act`, and says how long that took.
+    #[allow(clippy::disallowed_methods, reason = "the one door to it")]
+    pub(crate) fn timed<T>(act: impl FnOnce() -> T) -> (T, std::time::Duration) {
+        let begin = std::time::Instant::now();
+        let done = act();
+        (done, begin.elapsed())
+    }
+
     /// For waits on another process, which nothing in this one can end.
     #[allow(clippy::disallowed_methods, reason = "the one door to it, too")]
     pub(crate) fn sleep(time: std::time::Duration) {
@@ -58,9 +66,9 @@ mod imp {
 
 use std::sync::PoisonError;
 
-#[cfg(not(all(test, any(loom, shuttle))))]
-pub(crate) use imp::wait_timeout_while;
 pub(crate) use imp::{AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard, sleep};
+#[cfg(not(all(test, any(loom, shuttle))))]
+pub(crate) use imp::{timed, wait_timeout_while};
 
 /// Locks `mutex`. A thread that panicked while it held the lock does not take the others down with
 /// it: every structure behind these locks is whole between any two statements that could panic, or,
@@ -72,6 +80,35 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Waits on `condvar`; see [`lock`] for why poison is ignored.
 pub(crate) fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
     condvar.wait(guard).unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits on `condvar`, which belongs to `mutex`, and at most for `timeout`.
+#[cfg(not(all(test, any(loom, shuttle))))]
+pub(crate) fn wait_timeout<'a, T>(
+    _mutex: &'a Mutex<T>,
+    condvar: &Condvar,
+    guard: MutexGuard<'a, T>,
+    timeout: std::time::Duration,
+) -> MutexGuard<'a, T> {
+    condvar.wait_timeout(guard, timeout).unwrap_or_else(PoisonError::into_inner).0
+}
+
+/// The models have no clock: all that is done takes long.
+#[cfg(all(test, any(loom, shuttle)))]
+pub(crate) fn timed<T>(act: impl FnOnce() -> T) -> (T, std::time::Duration) {
+    (act(), std::time::Duration::from_secs(1))
+}
+
+/// The models have no clock: such a wait may end at any time, a notification or not.
+#[cfg(all(test, any(loom, shuttle)))]
+pub(crate) fn wait_timeout<'a, T>(
+    mutex: &'a Mutex<T>,
+    _condvar: &Condvar,
+    guard: MutexGuard<'a, T>,
+    _timeout: std::time::Duration,
+) -> MutexGuard<'a, T> {
+    drop(guard);
+    lock(mutex)
 }
 
 /// The models have no clock: they explore the waits that are ended by a notification.

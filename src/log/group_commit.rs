@@ -2,23 +2,28 @@
 //! wakes the rest. A single committer pays no hand-off between threads.
 //!
 //! While one group's sync is under way the next group forms. It may be written, and be synced through
-//! another *lane*, as soon as one entry has come that waits for none under way ([`WaitsFor`]). Two rules keep
-//! that honest. Groups are acknowledged in the order they were written, so an acknowledgement covers
-//! everything before it. And a failure fails every group not yet acknowledged, and everything later: the log
-//! stops for good.
+//! another *lane*, as soon as one entry has come that waits for none under way ([`WaitsFor`]). When none is under
+//! way, it may wait a little for those who were just woken ([`Gathering`]). Two rules keep that honest. Groups are
+//! acknowledged in the order they were written, so an acknowledgement covers everything before it. And a
+//! failure fails every group not yet acknowledged, and everything later: the log stops for good.
 //!
 //! This file knows no disk: what a group is, is the business of [`Groups`], and loom runs this very code.
 
 mod census;
+mod gathering;
+mod roles;
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 pub(crate) use census::WaitsFor;
 
 use census::Census;
+use gathering::Gathering;
+use roles::Roles;
 
-use crate::sync::{AtomicBool, Condvar, Mutex, MutexGuard, lock, wait};
+use crate::sync::{AtomicBool, Condvar, Mutex, MutexGuard, lock, timed, wait, wait_timeout};
 
 /// Syncs that may be under way at once. Each goes through an open file description of its own, because
 /// the kernel reports a failed write-back once per description.
@@ -99,6 +104,7 @@ struct State<G: Groups> {
     forming: VecDeque<G::Entry>,
     /// Of `forming`.
     census: Census,
+    gathering: Gathering,
     /// Entries ever submitted; the next one's ticket.
     submitted: u64,
     /// Entries with a lower ticket have left `forming`.
@@ -136,6 +142,7 @@ impl<G: Groups> GroupCommit<G> {
         let state = State {
             forming: VecDeque::new(),
             census: Census::default(),
+            gathering: Gathering::default(),
             submitted: 0,
             written: 0,
             done: 0,
@@ -230,11 +237,28 @@ impl<G: Groups> GroupCommit<G> {
             }
             state = if ticket >= state.written && state.may_lead() {
                 self.lead(state)
+            } else if state.wants_timekeeper() {
+                self.keep_time(ticket, state)
             } else {
                 let seat = state.seat_of(ticket);
                 self.wait_in(seat, state)
             };
         }
+    }
+
+    /// Waits for others to come before the group with `ticket` is led, and for no longer than its time.
+    fn keep_time<'a>(
+        &'a self,
+        ticket: u64,
+        mut state: MutexGuard<'a, State<G>>,
+    ) -> MutexGuard<'a, State<G>> {
+        let seat = state.seat_of(ticket);
+        let patience = state.gathering.keep_time(ticket);
+        state.waiting[seat] += 1;
+        state = wait_timeout(&self.state, &self.seats[seat], state, patience);
+        state.waiting[seat] -= 1;
+        state.gathering.end_wait(ticket);
+        state
     }
 
     fn wait_in<'a>(
@@ -297,11 +321,14 @@ impl<G: Groups> GroupCommit<G> {
             return state;
         };
         state.writing = true;
+        let State { census, gathering, .. } = &mut *state;
+        gathering.end(census);
         let mut roles = Roles { commit: self, lane, writing: true, finished: false };
         let written = self.write_group(state, &mut roles);
         if let Some(written) = written {
-            match self.groups.sync(&written.group) {
-                Ok(()) => self.apply_in_order(written),
+            let (synced, took) = timed(|| self.groups.sync(&written.group));
+            match synced {
+                Ok(()) => self.apply_in_order(written, took),
                 Err(error) => self.fail(error),
             }
         }
@@ -327,6 +354,9 @@ impl<G: Groups> GroupCommit<G> {
         let entries: Vec<_> = state.forming.drain(..count).collect();
         // Whoever is left sits in the seat of this group, and is wanted in the next one's, to be called.
         let is_split = !state.forming.is_empty();
+        if !is_split {
+            state.gathering.begin_anew();
+        }
         let census = Census::of(entries.iter().map(|entry| self.groups.waits_for(entry)));
         state.census.subtract(&census);
         state.written += count as u64;
@@ -387,7 +417,7 @@ impl<G: Groups> GroupCommit<G> {
         }
     }
 
-    fn apply_in_order(&self, written: Written<G>) {
+    fn apply_in_order(&self, written: Written<G>, sync_took: Duration) {
         let Written { group, order, until } = written;
         let mut state = lock(&self.state);
         while state.groups_applied != order && state.failed.is_none() {
@@ -402,7 +432,10 @@ impl<G: Groups> GroupCommit<G> {
         self.groups.apply(group);
         let mut state = lock(&self.state);
         state.groups_applied += 1;
-        state.under_way.pop_front();
+        let State { under_way, census, gathering, .. } = &mut *state;
+        if let Some(ended) = under_way.pop_front() {
+            gathering.note_end(&ended.census, census, sync_took);
+        }
         state.done = if planted!(AckOneGroupEarly) { state.written } else { until };
         self.wake(state, &[seat_of_group(order), TURN]);
     }
@@ -410,15 +443,30 @@ impl<G: Groups> GroupCommit<G> {
 
 impl<G: Groups> State<G> {
     fn may_lead(&self) -> bool {
+        self.is_due() && !self.lacks_some()
+    }
+
+    /// Whether the next group may be led, unless more are waited for.
+    fn is_due(&self) -> bool {
         let under_way = self.under_way.iter().map(|group| &group.census);
         let is_free = !self.writing && !self.free_lanes.is_empty();
         is_free && self.failed.is_none() && self.census.is_due(under_way)
     }
 
-    /// The seat of those who wait for the next group, if one is wanted to lead it.
+    /// Whether the next group waits for those who were just woken.
+    fn lacks_some(&self) -> bool {
+        self.under_way.is_empty() && self.gathering.lacks(&self.census)
+    }
+
+    /// Whether the next group waits for more to come, and nobody sees to it that this ends.
+    fn wants_timekeeper(&self) -> bool {
+        self.is_due() && self.lacks_some() && !self.gathering.has_timekeeper()
+    }
+
+    /// The seat of those who wait for the next group, if one is wanted to lead it, or to wait for more.
     fn next_to_lead(&self) -> Option<usize> {
         let seat = self.seat_of(self.written);
-        let is_wanted = self.may_lead() && !self.forming.is_empty();
+        let is_wanted = (self.may_lead() || self.wants_timekeeper()) && !self.forming.is_empty();
         (is_wanted && self.waiting[seat] > 0).then_some(seat)
     }
 
@@ -431,36 +479,6 @@ impl<G: Groups> State<G> {
 
 fn seat_of_group(order: u64) -> usize {
     (order % TURN as u64) as usize
-}
-
-/// The leader's roles. Dropping it gives them back, whatever happened: a role that stayed taken after an
-/// error or a panic would let all others wait for ever.
-struct Roles<'a, G: Groups> {
-    commit: &'a GroupCommit<G>,
-    lane: usize,
-    writing: bool,
-    /// Nothing panicked on the way. (Committing may be what a thread does while it unwinds.)
-    finished: bool,
-}
-
-impl<G: Groups> Drop for Roles<'_, G> {
-    fn drop(&mut self) {
-        let mut state = lock(&self.commit.state);
-        state.free_lanes.push_back(self.lane);
-        if self.writing {
-            state.writing = false;
-        }
-        if !self.finished {
-            self.commit.note_failure(&mut state, self.commit.groups.broken());
-            // What was being applied never will be done.
-            state.counting = 0;
-        }
-        if state.failed.is_some() {
-            self.commit.wake_everybody(state);
-        } else {
-            self.commit.call_leader(state);
-        }
-    }
 }
 
 #[cfg(all(test, loom))]

@@ -15,7 +15,7 @@ pub(crate) enum WaitsFor {
     All,
 }
 
-const KINDS: usize = 2;
+pub(super) const KINDS: usize = 2;
 
 /// How many entries wait for what.
 #[derive(Debug, Default, PartialEq)]
@@ -29,6 +29,18 @@ impl Census {
         let mut census = Census::default();
         entries.into_iter().for_each(|waits| census.add(waits));
         census
+    }
+
+    pub(super) fn of_kind(&self, kind: usize) -> usize {
+        self.of_kind[kind]
+    }
+
+    /// The kind of all entries that wait for any, and how many there are; `None` where some wait for none, or
+    /// there are several kinds.
+    pub(super) fn only_kind(&self) -> Option<(usize, usize)> {
+        let mut kinds = (0..KINDS).filter(|kind| self.of_kind[*kind] > 0);
+        let kind = kinds.next().filter(|_| self.for_none == 0)?;
+        kinds.next().is_none().then(|| (kind, self.of_kind[kind]))
     }
 
     pub(super) fn add(&mut self, waits: WaitsFor) {

@@ -55,6 +55,8 @@ struct Seen {
     /// Executions in which some commit failed.
     failures: AtomicUsize,
     rooms: AtomicUsize,
+    /// Executions in which the last wait for others was in vain.
+    in_vain: AtomicUsize,
 }
 
 /// A disk of plain values, which checks the contract of [`Groups`].
@@ -491,6 +493,56 @@ fn who_waits_for_its_kind_goes_with_another_or_after_it() {
         complete(&commits, &[10, 11, 20]);
     });
     assert_eq!(seen.syncs_at_once.load(Ordering::Relaxed), LANES, "no second lane was used");
+}
+
+/// Two threads commit in turn what they are given. So when a group ends, who was in it may come back or not,
+/// and whoever comes first may wait for the other, in vain or not.
+fn gather(
+    name: &'static str,
+    floor: u64,
+    faults: Faults,
+    entries: [&'static [u32]; 2],
+) -> Arc<Seen> {
+    let seen = explore(name, Some(4), floor, faults, move |commits| {
+        let other = Arc::clone(&commits);
+        let commit_all = |commits: &GroupCommit<Disk>, entries: &[u32]| {
+            entries.iter().for_each(|entry| commit(commits, *entry).expect("nothing fails"));
+        };
+        let thread = thread::spawn(move || commit_all(&other, entries[0]));
+        commit_all(&commits, entries[1]);
+        thread.join().expect("no panic");
+        let is_taken = |entry: &u32| *entry < TOO_LARGE;
+        let mut taken: Vec<u32> = entries.concat().into_iter().filter(is_taken).collect();
+        taken.sort_unstable();
+        complete(&commits, &taken);
+        let in_vain = lock(&commits.state).gathering.last_was_in_vain();
+        commits.groups().seen.in_vain.fetch_add(usize::from(in_vain), Ordering::Relaxed);
+    });
+    let in_vain = seen.in_vain.load(Ordering::Relaxed);
+    assert!(in_vain > 0 && in_vain < seen.executions.load(Ordering::Relaxed), "{in_vain}");
+    seen
+}
+
+#[test]
+fn who_was_woken_is_waited_for_and_nobody_waits_for_ever() {
+    let seen = gather("group_commit.gather", 5_300, Faults::default(), [&[10, 11, 12], &[13, 14]]);
+    assert_eq!(seen.entries_at_once.load(Ordering::Relaxed), 2, "no group was formed");
+}
+
+#[test]
+fn who_is_waited_for_may_not_fit_or_be_refused() {
+    let one_by_one = Faults { one_by_one: true, ..Faults::default() };
+    gather("group_commit.gather_split", 8_100, one_by_one, [&[10, 11, 12], &[13, 14]]);
+    gather("group_commit.gather_room", 7_700, Faults::default(), [&[10, 111, 12], &[13, 14]]);
+    gather("group_commit.gather_refused", 5_100, Faults::default(), [&[10, 1011, 12], &[13, 14]]);
+}
+
+/// An entry of another kind is not made to wait for them.
+#[test]
+fn another_kind_ends_the_wait() {
+    let seen =
+        gather("group_commit.gather_another", 6_900, Faults::default(), [&[10, 11, 20], &[12, 13]]);
+    assert_eq!(seen.syncs_at_once.load(Ordering::Relaxed), LANES);
 }
 
 #[test]

@@ -141,3 +141,43 @@ fn who_is_called_to_lead_waits_for_the_next_group_and_can_lead_it() {
         assert_eq!(state.next_to_lead(), None);
     }
 }
+
+/// Puts, of which two were together in the last group, and one is there.
+fn gathering() -> GroupCommit<Crowd> {
+    let commit = forming();
+    {
+        let mut state = lock(&commit.state);
+        state.under_way.clear();
+        let one = Census::of([WaitsFor::Kind(1)]);
+        state.gathering.note_end(&one, &one, Duration::from_secs(1));
+        state.waiting = [1; SEATS];
+    }
+    commit
+}
+
+#[test]
+fn one_is_called_to_wait_for_others_unless_somebody_does() {
+    let commit = gathering();
+    let mut state = lock(&commit.state);
+    assert!(!state.may_lead() && state.wants_timekeeper());
+    assert_eq!(state.next_to_lead(), Some(0));
+    state.gathering.keep_time(1);
+    assert!(!state.may_lead() && !state.wants_timekeeper());
+    assert_eq!(state.next_to_lead(), None);
+    state.gathering.end_wait(1);
+    assert!(state.may_lead() && !state.wants_timekeeper());
+}
+
+#[test]
+fn nobody_waits_for_others_while_a_group_is_under_way_or_what_hinders_is_something_else() {
+    let commit = gathering();
+    let mut state = lock(&commit.state);
+    state.under_way.push_back(UnderWay { until: 1, census: Census::of([WaitsFor::Kind(0)]) });
+    assert!(state.may_lead() && !state.wants_timekeeper(), "of another kind");
+    for hinder in HINDRANCES {
+        let commit = gathering();
+        let mut state = lock(&commit.state);
+        hinder(&mut state);
+        assert!(!state.wants_timekeeper());
+    }
+}
