@@ -1,4 +1,5 @@
-//! Many producers, one event per durable commit, beside one producer: what sharing a sync is worth.
+//! Many producers, one event per durable commit, beside one producer: what sharing a sync is worth, on this disk
+//! and on slower ones.
 //!
 //! `cargo bench --bench group_commit`. The raw limit of one producer is in the bench `commit`.
 #![allow(clippy::disallowed_methods, reason = "a bench works on files and with the clock")]
@@ -6,11 +7,13 @@
 
 mod support;
 
+use std::io;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use flumen::{Bytes, FileChannel};
+use support::disk::{Differs, disk};
 use support::{BODY, Raw, put, take};
 
 fn producers(criterion: &mut Criterion) {
@@ -23,18 +26,41 @@ fn producers(criterion: &mut Criterion) {
             raw.sync();
         });
     });
-    let place = support::directory();
-    let channel = support::channel(&place, support::options());
-    for count in [1, 8, 64] {
-        group.bench_function(BenchmarkId::new("flumen put", count), |bencher| {
-            bencher.iter_custom(|commits| {
-                let time = commit_at_once(&channel, count, commits);
-                while take(&channel, 1000) > 0 {}
-                time
+    for (what, longer) in DISKS {
+        let place = support::directory();
+        let storage = disk(&place.path().join("channel"), Slower(longer));
+        let channel = FileChannel::open_on(storage, support::options()).expect("opens");
+        let channel = support::warm(channel);
+        for count in [1, 8, 64] {
+            group.bench_function(BenchmarkId::new(format!("flumen put{what}"), count), |bencher| {
+                bencher.iter_custom(|commits| {
+                    let time = commit_at_once(&channel, count, commits);
+                    while take(&channel, 1000) > 0 {}
+                    time
+                });
             });
-        });
+        }
     }
     group.finish();
+}
+
+/// This disk, and the same as if each sync took so much longer.
+const DISKS: [(&str, Duration); 3] = [
+    ("", Duration::ZERO),
+    (", syncs 200 us longer", Duration::from_micros(200)),
+    (", syncs 2 ms longer", Duration::from_millis(2)),
+];
+
+struct Slower(Duration);
+
+impl Differs for Slower {
+    fn sync(&self, act: &dyn Fn() -> io::Result<()>) -> io::Result<()> {
+        act()?;
+        if !self.0.is_zero() {
+            std::thread::sleep(self.0);
+        }
+        Ok(())
+    }
 }
 
 /// At least `commits` commits by `count` threads; the time of as many.

@@ -1,6 +1,8 @@
 //! What the benches share: where they work, the raw limit, and the two ends of a channel.
 #![allow(dead_code, reason = "no bench needs all of it")]
 
+pub(crate) mod disk;
+
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -26,7 +28,11 @@ pub(crate) fn options() -> ChannelOptions {
 
 /// A channel whose segments are recycled ones, as in steady state.
 pub(crate) fn channel(directory: &tempfile::TempDir, options: ChannelOptions) -> FileChannel {
-    let channel = FileChannel::open(directory.path().join("channel"), options).expect("opens");
+    warm(FileChannel::open(directory.path().join("channel"), options).expect("opens"))
+}
+
+/// The same, once its segments are recycled ones.
+pub(crate) fn warm(channel: FileChannel) -> FileChannel {
     let body = Bytes::from(vec![7; BODY]);
     for _ in 0..(160 << 20) / (1000 * (BODY + 8)) {
         put(&channel, &body, 1000);

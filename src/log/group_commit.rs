@@ -2,10 +2,10 @@
 //! wakes the rest. A single committer pays no hand-off between threads.
 //!
 //! While one group's sync is under way the next group forms. It may be written, and be synced through
-//! another *lane*, as soon as one entry has come that waits for none under way ([`WaitsFor`]). When none is under
-//! way, it may wait a little for those who were just woken ([`Gathering`]). Two rules keep that honest. Groups are
-//! acknowledged in the order they were written, so an acknowledgement covers everything before it. And a
-//! failure fails every group not yet acknowledged, and everything later: the log stops for good.
+//! another *lane*, as soon as one entry has come that waits for none under way ([`WaitsFor`]). When none is
+//! under way, it may wait a little for those who were just woken ([`Gathering`]). Two rules keep that honest.
+//! Groups are acknowledged in the order they were written, so an acknowledgement covers everything before
+//! it. And a failure fails every group not yet acknowledged, and everything later: the log stops for good.
 //!
 //! This file knows no disk: what a group is, is the business of [`Groups`], and loom runs this very code.
 
