@@ -49,14 +49,6 @@ mod imp {
             .0
     }
 
-    /// Does `act`, and says how long that took.
-    #[allow(clippy::disallowed_methods, reason = "the one door to it")]
-    pub(crate) fn timed<T>(act: impl FnOnce() -> T) -> (T, std::time::Duration) {
-        let begin = std::time::Instant::now();
-        let done = act();
-        (done, begin.elapsed())
-    }
-
     /// For waits on another process, which nothing in this one can end.
     #[allow(clippy::disallowed_methods, reason = "the one door to it, too")]
     pub(crate) fn sleep(time: std::time::Duration) {
@@ -66,9 +58,44 @@ mod imp {
 
 use std::sync::PoisonError;
 
-pub(crate) use imp::{AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard, sleep};
 #[cfg(not(all(test, any(loom, shuttle))))]
-pub(crate) use imp::{timed, wait_timeout_while};
+pub(crate) use imp::wait_timeout_while;
+pub(crate) use imp::{AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard, sleep};
+
+/// A point in time.
+pub(crate) struct Moment(#[cfg(not(all(test, any(loom, shuttle))))] std::time::Instant);
+
+#[cfg(not(all(test, any(loom, shuttle))))]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the one door to the monotonic clock, for how long to wait"
+)]
+impl Moment {
+    pub(crate) fn now() -> Moment {
+        Moment(std::time::Instant::now())
+    }
+
+    pub(crate) fn elapsed(&self) -> std::time::Duration {
+        self.0.elapsed()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn in_future(time: std::time::Duration) -> Moment {
+        Moment(std::time::Instant::now() + time)
+    }
+}
+
+/// The models have no clock: time stands still.
+#[cfg(all(test, any(loom, shuttle)))]
+impl Moment {
+    pub(crate) fn now() -> Moment {
+        Moment()
+    }
+
+    pub(crate) fn elapsed(&self) -> std::time::Duration {
+        std::time::Duration::ZERO
+    }
+}
 
 /// Locks `mutex`. A thread that panicked while it held the lock does not take the others down with
 /// it: every structure behind these locks is whole between any two statements that could panic, or,
@@ -93,10 +120,12 @@ pub(crate) fn wait_timeout<'a, T>(
     condvar.wait_timeout(guard, timeout).unwrap_or_else(PoisonError::into_inner).0
 }
 
-/// The models have no clock: all that is done takes long.
-#[cfg(all(test, any(loom, shuttle)))]
+/// Does `act`, and says how long that took. In the models, which have no clock, it always takes long.
 pub(crate) fn timed<T>(act: impl FnOnce() -> T) -> (T, std::time::Duration) {
-    (act(), std::time::Duration::from_secs(1))
+    let begin = Moment::now();
+    let done = act();
+    let is_model = cfg!(all(test, any(loom, shuttle)));
+    (done, if is_model { std::time::Duration::from_secs(1) } else { begin.elapsed() })
 }
 
 /// The models have no clock: such a wait may end at any time, a notification or not.

@@ -130,6 +130,15 @@ struct State<G: Groups> {
     closed: bool,
 }
 
+/// Whether the next group may be led.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Readiness {
+    NotDue,
+    /// It waits for those who were just woken, for so long at most.
+    Lacking(Duration),
+    Due,
+}
+
 /// A group on its way.
 struct UnderWay {
     /// The ticket after its last entry.
@@ -235,13 +244,15 @@ impl<G: Groups> GroupCommit<G> {
             {
                 return Err(error.clone());
             }
-            state = if ticket >= state.written && state.may_lead() {
-                self.lead(state)
-            } else if state.wants_timekeeper() {
-                self.keep_time(ticket, state)
-            } else {
-                let seat = state.seat_of(ticket);
-                self.wait_in(seat, state)
+            state = match state.readiness() {
+                Readiness::Due if ticket >= state.written => self.lead(state),
+                Readiness::Lacking(patience) if !state.gathering.has_timekeeper() => {
+                    self.keep_time(ticket, patience, state)
+                }
+                _ => {
+                    let seat = state.seat_of(ticket);
+                    self.wait_in(seat, state)
+                }
             };
         }
     }
@@ -250,10 +261,11 @@ impl<G: Groups> GroupCommit<G> {
     fn keep_time<'a>(
         &'a self,
         ticket: u64,
+        patience: Duration,
         mut state: MutexGuard<'a, State<G>>,
     ) -> MutexGuard<'a, State<G>> {
         let seat = state.seat_of(ticket);
-        let patience = state.gathering.keep_time(ticket);
+        state.gathering.keep_time(ticket);
         state.waiting[seat] += 1;
         state = wait_timeout(&self.state, &self.seats[seat], state, patience);
         state.waiting[seat] -= 1;
@@ -311,7 +323,8 @@ impl<G: Groups> GroupCommit<G> {
             if state.written >= until {
                 return Ok(());
             }
-            state = if state.may_lead() { self.lead(state) } else { self.wait_in(TURN, state) };
+            // It waits for nobody who was just woken.
+            state = if state.is_due() { self.lead(state) } else { self.wait_in(TURN, state) };
         }
     }
 
@@ -442,31 +455,32 @@ impl<G: Groups> GroupCommit<G> {
 }
 
 impl<G: Groups> State<G> {
-    fn may_lead(&self) -> bool {
-        self.is_due() && !self.lacks_some()
+    fn readiness(&self) -> Readiness {
+        if !self.is_due() {
+            return Readiness::NotDue;
+        }
+        let patience = self.gathering.patience(&self.census);
+        match patience.filter(|_| self.under_way.is_empty()) {
+            Some(patience) => Readiness::Lacking(patience),
+            None => Readiness::Due,
+        }
     }
 
-    /// Whether the next group may be led, unless more are waited for.
+    /// Whether the next group may be led, be it without some that are waited for.
     fn is_due(&self) -> bool {
         let under_way = self.under_way.iter().map(|group| &group.census);
         let is_free = !self.writing && !self.free_lanes.is_empty();
         is_free && self.failed.is_none() && self.census.is_due(under_way)
     }
 
-    /// Whether the next group waits for those who were just woken.
-    fn lacks_some(&self) -> bool {
-        self.under_way.is_empty() && self.gathering.lacks(&self.census)
-    }
-
-    /// Whether the next group waits for more to come, and nobody sees to it that this ends.
-    fn wants_timekeeper(&self) -> bool {
-        self.is_due() && self.lacks_some() && !self.gathering.has_timekeeper()
-    }
-
     /// The seat of those who wait for the next group, if one is wanted to lead it, or to wait for more.
     fn next_to_lead(&self) -> Option<usize> {
         let seat = self.seat_of(self.written);
-        let is_wanted = (self.may_lead() || self.wants_timekeeper()) && !self.forming.is_empty();
+        let is_wanted = match self.readiness() {
+            Readiness::NotDue => false,
+            Readiness::Lacking(_) => !self.gathering.has_timekeeper(),
+            Readiness::Due => !self.forming.is_empty(),
+        };
         (is_wanted && self.waiting[seat] > 0).then_some(seat)
     }
 

@@ -1,20 +1,24 @@
 //! Waiting for those who were woken a moment ago. When a group ends, its committers often come back with
 //! their next commits at once. If the first of them led, the others would wait for its sync and then for
-//! their own, and each group would hold half of them. So the first waits, for a third of a sync at most,
-//! until as many are there as there were when the last group ended. The one that makes them complete leads,
-//! and nobody is woken for it. Entries of another kind are not made to wait: with them the wait is over.
+//! their own, and each group would hold half of them. So the first waits, for a third of a sync at most from
+//! that end on, until as many are there as there were when the last group ended. The one that makes them
+//! complete leads at once, and so does whoever comes when the time is over. Entries of another kind are not
+//! made to wait: with them the wait ends.
 //!
-//! Where not all come back in that time, since they have something else to do, or since to wake them takes
-//! about as long as a sync, the wait was in vain, and is tried less and less often.
+//! Where they do not come back in that time, since they have something else to do, or since to wake them
+//! takes about as long as a sync, the wait was in vain, and is tried less and less often.
 
 use std::time::Duration;
 
 use super::census::{Census, KINDS};
+use crate::sync::Moment;
 
 /// A shorter wait is not made: to sleep costs as much.
 const PATIENCE_MIN: Duration = Duration::from_micros(10);
 /// However long a sync takes.
 const PATIENCE_MAX: Duration = Duration::from_millis(10);
+/// What the first sync is taken for at most: it may be a slow one.
+const PACE_FIRST_MAX: Duration = Duration::from_millis(1);
 /// What the pace changes by at least, so that it never stands still.
 const PACE_STEP_MIN: Duration = Duration::from_micros(1);
 /// Most groups that are written at once after a wait in vain, before another is made.
@@ -24,8 +28,10 @@ const SKIPS_MAX: u32 = 63;
 pub(super) struct Gathering {
     /// How many of each kind there were when the last group with one of them ended: in it, and forming.
     wanted: [usize; KINDS],
+    /// When that was.
+    ended: Option<Moment>,
     /// About how long a sync takes: half of them take longer.
-    pace: Duration,
+    pace: Option<Duration>,
     /// Nobody more is waited for, in the group that forms.
     is_over: bool,
     /// The ticket of the one committer that ends the wait when its time is over.
@@ -33,40 +39,45 @@ pub(super) struct Gathering {
     /// Groups to be written without waiting, and how many it was after the last wait in vain.
     skips: u32,
     last_skips: u32,
+    #[cfg(all(test, loom))]
+    pub(super) completed: u32,
 }
 
 impl Gathering {
     /// Notes that a group was synced in `took` and has ended, while others form.
     pub(super) fn note_end(&mut self, group: &Census, forming: &Census, took: Duration) {
+        if (0..KINDS).all(|kind| group.of_kind(kind) == 0) {
+            return;
+        }
         for kind in (0..KINDS).filter(|kind| group.of_kind(*kind) > 0) {
             self.wanted[kind] = group.of_kind(kind) + forming.of_kind(kind);
-            // By steps, so that one sync in a hundred that takes a hundred times as long changes little.
-            let step = (self.pace / 8).max(PACE_STEP_MIN);
-            self.pace = match self.pace {
-                Duration::ZERO => took,
-                pace => took.clamp(pace.saturating_sub(step), pace + step),
-            };
         }
+        self.ended = Some(Moment::now());
+        // By steps, so that one sync in a hundred that takes a hundred times as long changes little.
+        self.pace = Some(self.pace.map_or(took.min(PACE_FIRST_MAX), |pace| {
+            let step = (pace / 8).max(PACE_STEP_MIN);
+            took.clamp(pace.saturating_sub(step), pace + step)
+        }));
     }
 
-    /// Whether these wait for more to come. No group is under way.
-    pub(super) fn lacks(&self, forming: &Census) -> bool {
+    /// How long these still wait for more to come; `None` when they do not. No group is under way.
+    pub(super) fn patience(&self, forming: &Census) -> Option<Duration> {
         let is_few = |(kind, count): (usize, usize)| count < self.wanted[kind];
-        !self.is_over && self.patience() >= PATIENCE_MIN && forming.only_kind().is_some_and(is_few)
-    }
-
-    fn patience(&self) -> Duration {
-        (self.pace / 3).min(PATIENCE_MAX)
+        if self.is_over || !forming.only_kind().is_some_and(is_few) {
+            return None;
+        }
+        let patience = (self.pace? / 3).min(PATIENCE_MAX);
+        let rest = patience.saturating_sub(self.ended.as_ref()?.elapsed());
+        (patience >= PATIENCE_MIN && !rest.is_zero()).then_some(rest)
     }
 
     pub(super) fn has_timekeeper(&self) -> bool {
         self.timekeeper.is_some()
     }
 
-    /// Makes the committer with this ticket the one that ends the wait; says how long it is to be.
-    pub(super) fn keep_time(&mut self, ticket: u64) -> Duration {
+    /// Makes the committer with this ticket the one that ends the wait.
+    pub(super) fn keep_time(&mut self, ticket: u64) {
         self.timekeeper = Some(ticket);
-        self.patience()
     }
 
     /// The wait of the committer with this ticket is over. It may have gone on, with it, for another group.
@@ -76,13 +87,20 @@ impl Gathering {
 
     /// Those that form are led, as many as there are.
     pub(super) fn end(&mut self, forming: &Census) {
-        if self.timekeeper.take().is_some() {
-            let is_complete = |(kind, count): (usize, usize)| count >= self.wanted[kind];
-            self.last_skips = match forming.only_kind().is_some_and(is_complete) {
-                true => 0,
+        // Whoever is of another kind has cut the wait short, and it says nothing.
+        if self.timekeeper.take().is_some()
+            && let Some((kind, count)) = forming.only_kind()
+        {
+            let is_complete = count >= self.wanted[kind] - self.wanted[kind] / 4;
+            self.last_skips = match is_complete {
+                true => self.last_skips / 2,
                 false => (2 * self.last_skips + 1).min(SKIPS_MAX),
             };
             self.skips = self.last_skips;
+            #[cfg(all(test, loom))]
+            {
+                self.completed += u32::from(is_complete);
+            }
         }
         self.is_over = true;
     }
@@ -90,6 +108,12 @@ impl Gathering {
     #[cfg(all(test, loom))]
     pub(super) fn last_was_in_vain(&self) -> bool {
         self.last_skips > 0
+    }
+
+    /// Lets the wait that begins now last for ever.
+    #[cfg(all(test, not(any(loom, shuttle))))]
+    pub(super) fn stop_clock(&mut self) {
+        self.ended = Some(Moment::in_future(Duration::from_secs(3600)));
     }
 
     /// None is left of those that formed.
@@ -104,17 +128,23 @@ mod tests {
     use super::super::census::WaitsFor;
     use super::*;
 
-    const SYNC: Duration = Duration::from_millis(3);
+    const SYNC: Duration = Duration::from_secs(3600);
 
     fn of_kind(kind: usize, count: usize) -> Census {
         Census::of(std::iter::repeat_n(WaitsFor::Kind(kind), count))
     }
 
     /// Three of a kind were in the last group, and two more formed when it ended.
-    fn five_wanted(took: Duration) -> Gathering {
+    fn five_wanted() -> Gathering {
         let mut gathering = Gathering::default();
-        gathering.note_end(&of_kind(1, 3), &of_kind(1, 2), took);
+        gathering.note_end(&of_kind(1, 3), &of_kind(1, 2), SYNC);
+        gathering.stop_clock();
+        gathering.pace = Some(SYNC);
         gathering
+    }
+
+    fn waits(gathering: &Gathering, forming: &Census) -> bool {
+        gathering.patience(forming).is_some()
     }
 
     /// The group that forms is led, by one who has waited for others, and another begins to form.
@@ -127,7 +157,7 @@ mod tests {
     /// Groups led before another wait.
     fn skips(gathering: &mut Gathering) -> usize {
         let mut led = 0;
-        while !gathering.lacks(&of_kind(1, 1)) {
+        while !waits(gathering, &of_kind(1, 1)) {
             gathering.end(&of_kind(1, 1));
             gathering.begin_anew();
             led += 1;
@@ -137,70 +167,98 @@ mod tests {
 
     #[test]
     fn as_many_are_waited_for_as_there_were() {
-        let gathering = five_wanted(SYNC);
-        assert!(!Gathering::default().lacks(&of_kind(1, 1)), "nobody was there");
-        assert!((1..5).all(|count| gathering.lacks(&of_kind(1, count))));
+        let gathering = five_wanted();
+        assert!(!waits(&Gathering::default(), &of_kind(1, 1)), "nobody was there");
+        assert!((1..5).all(|count| waits(&gathering, &of_kind(1, count))));
         for count in [0, 5, 6] {
-            assert!(!gathering.lacks(&of_kind(1, count)), "{count}");
+            assert!(!waits(&gathering, &of_kind(1, count)), "{count}");
         }
-        assert!(!gathering.lacks(&of_kind(0, 1)), "of the other kind there were none");
+        assert!(!waits(&gathering, &of_kind(0, 1)), "of the other kind there were none");
         for other in [WaitsFor::None, WaitsFor::Kind(0)] {
-            assert!(!gathering.lacks(&Census::of([WaitsFor::Kind(1), other])), "{other:?}");
+            assert!(!waits(&gathering, &Census::of([WaitsFor::Kind(1), other])), "{other:?}");
         }
-        assert!(gathering.lacks(&Census::of([WaitsFor::Kind(1), WaitsFor::All])));
+        assert!(waits(&gathering, &Census::of([WaitsFor::Kind(1), WaitsFor::All])));
     }
 
     #[test]
     fn a_wait_is_a_third_of_a_sync_and_neither_very_short_nor_long() {
-        assert_eq!(five_wanted(SYNC).keep_time(1), SYNC / 3);
-        assert_eq!(five_wanted(Duration::from_secs(60)).keep_time(1), PATIENCE_MAX);
-        assert!(five_wanted(3 * PATIENCE_MIN).lacks(&of_kind(1, 1)));
-        assert!(!five_wanted(3 * PATIENCE_MIN - Duration::from_nanos(3)).lacks(&of_kind(1, 1)));
+        let wait = |pace| {
+            let gathering = Gathering { pace: Some(pace), ..five_wanted() };
+            gathering.patience(&of_kind(1, 1))
+        };
+        let millisecond = Duration::from_millis(1);
+        assert_eq!(wait(3 * millisecond), Some(millisecond));
+        assert_eq!(wait(SYNC), Some(PATIENCE_MAX));
+        assert_eq!(wait(3 * PATIENCE_MIN), Some(PATIENCE_MIN));
+        assert_eq!(wait(3 * PATIENCE_MIN - Duration::from_nanos(3)), None);
+    }
+
+    #[test]
+    fn nobody_is_waited_for_long_after_the_last_group() {
+        let gathering = Gathering { ended: Some(Moment::now()), ..five_wanted() };
+        let begin = Moment::now();
+        while waits(&gathering, &of_kind(1, 1)) {}
+        assert!(begin.elapsed() > PATIENCE_MAX / 2);
     }
 
     #[test]
     fn one_slow_sync_changes_little_and_a_slow_disk_much() {
-        let mut gathering = five_wanted(SYNC);
+        let millisecond = Duration::from_millis(1);
+        let mut gathering = Gathering::default();
         let mut sync = |took| {
             gathering.note_end(&of_kind(1, 1), &of_kind(1, 0), took);
-            gathering.pace
+            gathering.pace.expect("known by now")
         };
-        assert_eq!(sync(100 * SYNC), SYNC + SYNC / 8);
-        assert_eq!(sync(SYNC), SYNC);
-        assert_eq!(sync(Duration::ZERO), SYNC - SYNC / 8);
-        assert_eq!((0..99).map(|_| sync(100 * SYNC)).last(), Some(100 * SYNC));
+        assert_eq!(sync(Duration::from_secs(9)), PACE_FIRST_MAX);
+        assert_eq!(sync(100 * millisecond), millisecond + millisecond / 8);
+        assert_eq!(sync(millisecond), millisecond);
+        assert_eq!(sync(Duration::ZERO), millisecond - millisecond / 8);
+        assert_eq!((0..99).map(|_| sync(SYNC)).last(), Some(sync(SYNC) * 8 / 9), "it grows on");
         assert_eq!((0..999).map(|_| sync(Duration::ZERO)).last(), Some(Duration::ZERO));
-        assert_eq!((0..9999).map(|_| sync(SYNC)).last(), Some(SYNC), "it does not stand still");
+        assert_eq!((0..99).map(|_| sync(millisecond)).last(), Some(millisecond), "from zero too");
+    }
+
+    #[test]
+    fn groups_that_wait_for_nobody_say_nothing() {
+        let mut gathering = five_wanted();
+        let none = Census::of([WaitsFor::None, WaitsFor::All]);
+        gathering.note_end(&none, &of_kind(1, 0), Duration::ZERO);
+        assert_eq!((gathering.pace, gathering.wanted), (Some(SYNC), [0, 5]));
     }
 
     #[test]
     fn after_waits_in_vain_more_and_more_groups_are_led_at_once() {
-        let mut gathering = five_wanted(SYNC);
-        let found: Vec<usize> = (0..8)
-            .map(|_| {
-                lead(&mut gathering, 4);
-                skips(&mut gathering)
-            })
-            .collect();
-        assert_eq!(found, [1, 3, 7, 15, 31, 63, 63, 63]);
-        lead(&mut gathering, 5);
+        let mut gathering = five_wanted();
+        let mut found = Vec::new();
+        for count in [3, 3, 3, 3, 3, 3, 3, 4, 5, 4, 4, 4, 5, 3] {
+            lead(&mut gathering, count);
+            found.push(skips(&mut gathering));
+        }
+        // Nearly all is all.
+        assert_eq!(found, [1, 3, 7, 15, 31, 63, 63, 31, 15, 7, 3, 1, 0, 1]);
+    }
+
+    #[test]
+    fn a_wait_that_was_cut_short_says_nothing() {
+        let mut gathering = five_wanted();
+        gathering.keep_time(1);
+        gathering.end(&Census::of([WaitsFor::Kind(1), WaitsFor::Kind(0)]));
+        gathering.begin_anew();
         assert_eq!(skips(&mut gathering), 0);
-        lead(&mut gathering, 4);
-        assert_eq!(skips(&mut gathering), 1, "from the beginning");
     }
 
     #[test]
     fn a_wait_ends_with_its_own_keeper_or_when_the_group_is_led() {
-        let mut gathering = five_wanted(SYNC);
+        let mut gathering = five_wanted();
         gathering.keep_time(7);
         gathering.end_wait(6);
-        assert!(gathering.lacks(&of_kind(1, 1)) && gathering.has_timekeeper());
+        assert!(waits(&gathering, &of_kind(1, 1)) && gathering.has_timekeeper());
         gathering.end_wait(7);
-        assert!(!gathering.lacks(&of_kind(1, 1)));
+        assert!(!waits(&gathering, &of_kind(1, 1)));
         gathering.end(&of_kind(1, 5));
         assert!(!gathering.has_timekeeper());
-        assert!(!gathering.lacks(&of_kind(1, 1)), "some may be left of those that formed");
+        assert!(!waits(&gathering, &of_kind(1, 1)), "some may be left of those that formed");
         gathering.begin_anew();
-        assert!(gathering.lacks(&of_kind(1, 1)));
+        assert!(waits(&gathering, &of_kind(1, 1)));
     }
 }

@@ -55,8 +55,9 @@ struct Seen {
     /// Executions in which some commit failed.
     failures: AtomicUsize,
     rooms: AtomicUsize,
-    /// Executions in which the last wait for others was in vain.
-    in_vain: AtomicUsize,
+    /// Executions in which the last wait for others was in vain, and in which one was not.
+    waits_in_vain: AtomicUsize,
+    waits_completed: AtomicUsize,
 }
 
 /// A disk of plain values, which checks the contract of [`Groups`].
@@ -495,6 +496,13 @@ fn who_waits_for_its_kind_goes_with_another_or_after_it() {
     assert_eq!(seen.syncs_at_once.load(Ordering::Relaxed), LANES, "no second lane was used");
 }
 
+fn note_waits(commits: &GroupCommit<Disk>) {
+    let (seen, state) = (&commits.groups().seen, lock(&commits.state));
+    let (in_vain, completed) = (state.gathering.last_was_in_vain(), state.gathering.completed > 0);
+    seen.waits_in_vain.fetch_add(usize::from(in_vain), Ordering::Relaxed);
+    seen.waits_completed.fetch_add(usize::from(completed), Ordering::Relaxed);
+}
+
 /// Two threads commit in turn what they are given. So when a group ends, who was in it may come back or not,
 /// and whoever comes first may wait for the other, in vain or not.
 fn gather(
@@ -515,11 +523,10 @@ fn gather(
         let mut taken: Vec<u32> = entries.concat().into_iter().filter(is_taken).collect();
         taken.sort_unstable();
         complete(&commits, &taken);
-        let in_vain = lock(&commits.state).gathering.last_was_in_vain();
-        commits.groups().seen.in_vain.fetch_add(usize::from(in_vain), Ordering::Relaxed);
+        note_waits(&commits);
     });
-    let in_vain = seen.in_vain.load(Ordering::Relaxed);
-    assert!(in_vain > 0 && in_vain < seen.executions.load(Ordering::Relaxed), "{in_vain}");
+    let waits = (&seen.waits_in_vain, &seen.waits_completed);
+    assert!(waits.0.load(Ordering::Relaxed) > 0 && waits.1.load(Ordering::Relaxed) > 0);
     seen
 }
 
@@ -543,6 +550,34 @@ fn another_kind_ends_the_wait() {
     let seen =
         gather("group_commit.gather_another", 6_900, Faults::default(), [&[10, 11, 20], &[12, 13]]);
     assert_eq!(seen.syncs_at_once.load(Ordering::Relaxed), LANES);
+}
+
+#[test]
+fn a_push_a_failure_or_the_close_ends_the_wait() {
+    for (name, floor) in [
+        ("group_commit.gather_push", 11_300),
+        ("group_commit.gather_failure", 620),
+        ("group_commit.gather_close", 2_000),
+    ] {
+        let seen = explore(name, Some(3), floor, Faults::default(), move |commits| {
+            let threads = [&[10, 11][..], &[12]].map(|entries| {
+                let other = Arc::clone(&commits);
+                thread::spawn(move || entries.iter().all(|entry| commit(&other, *entry).is_ok()))
+            });
+            match name {
+                "group_commit.gather_push" => {
+                    commits.submit(30).map_err(|rejected| rejected.error).expect("nothing fails");
+                    commits.push().expect("nothing fails");
+                    assert!(commits.groups().state().log.contains(&30), "pushed, not written");
+                }
+                "group_commit.gather_failure" => commits.fail("elsewhere"),
+                _ => commits.close(2).expect("nothing fails"),
+            }
+            threads.map(|thread| thread.join().expect("no panic"));
+            note_waits(&commits);
+        });
+        assert!(seen.waits_in_vain.load(Ordering::Relaxed) > 0, "{name}: nobody waited");
+    }
 }
 
 #[test]

@@ -121,12 +121,12 @@ const NOBODY_THERE: Change = |state| state.waiting = [1, 0, 1, 1];
 
 #[test]
 fn nobody_leads_beside_a_writer_or_without_a_lane_or_after_a_failure() {
-    assert!(lock(&forming().state).may_lead());
+    assert_eq!(lock(&forming().state).readiness(), Readiness::Due);
     for hinder in HINDRANCES {
         let commit = forming();
         let mut state = lock(&commit.state);
         hinder(&mut state);
-        assert!(!state.may_lead());
+        assert_eq!(state.readiness(), Readiness::NotDue);
     }
 }
 
@@ -150,6 +150,7 @@ fn gathering() -> GroupCommit<Crowd> {
         state.under_way.clear();
         let one = Census::of([WaitsFor::Kind(1)]);
         state.gathering.note_end(&one, &one, Duration::from_secs(1));
+        state.gathering.stop_clock();
         state.waiting = [1; SEATS];
     }
     commit
@@ -159,13 +160,14 @@ fn gathering() -> GroupCommit<Crowd> {
 fn one_is_called_to_wait_for_others_unless_somebody_does() {
     let commit = gathering();
     let mut state = lock(&commit.state);
-    assert!(!state.may_lead() && state.wants_timekeeper());
+    assert!(matches!(state.readiness(), Readiness::Lacking(_)));
     assert_eq!(state.next_to_lead(), Some(0));
     state.gathering.keep_time(1);
-    assert!(!state.may_lead() && !state.wants_timekeeper());
+    assert!(matches!(state.readiness(), Readiness::Lacking(_)));
     assert_eq!(state.next_to_lead(), None);
     state.gathering.end_wait(1);
-    assert!(state.may_lead() && !state.wants_timekeeper());
+    assert_eq!(state.readiness(), Readiness::Due);
+    assert_eq!(state.next_to_lead(), Some(0));
 }
 
 #[test]
@@ -173,11 +175,11 @@ fn nobody_waits_for_others_while_a_group_is_under_way_or_what_hinders_is_somethi
     let commit = gathering();
     let mut state = lock(&commit.state);
     state.under_way.push_back(UnderWay { until: 1, census: Census::of([WaitsFor::Kind(0)]) });
-    assert!(state.may_lead() && !state.wants_timekeeper(), "of another kind");
+    assert_eq!(state.readiness(), Readiness::Due, "of another kind");
     for hinder in HINDRANCES {
         let commit = gathering();
         let mut state = lock(&commit.state);
         hinder(&mut state);
-        assert!(!state.wants_timekeeper());
+        assert!(!matches!(state.readiness(), Readiness::Lacking(_)));
     }
 }

@@ -15,7 +15,7 @@
 //! Schedules come in batches, each with a seed, and a failure names its batch: `FLUMEN_REPLAY=random:SEED`,
 //! or `pct:SEED`, runs that alone. Threads switch at every lock, every atomic and before every call of the
 //! disk. What shuttle does not explore: weaker memory than sequential consistency (loom's part), and waits
-//! that end by time.
+//! that end by time, but for one: a commit's wait for others may end at any time.
 #![allow(clippy::disallowed_types, reason = "what the test remembers must be invisible to shuttle")]
 #![allow(clippy::print_stdout, reason = "figures")]
 
