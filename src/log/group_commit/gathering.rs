@@ -174,6 +174,7 @@ mod tests {
             assert!(!waits(&gathering, &of_kind(1, count)), "{count}");
         }
         assert!(!waits(&gathering, &of_kind(0, 1)), "of the other kind there were none");
+        let gathering = Gathering { wanted: [5, 5], ..gathering };
         for other in [WaitsFor::None, WaitsFor::Kind(0)] {
             assert!(!waits(&gathering, &Census::of([WaitsFor::Kind(1), other])), "{other:?}");
         }
@@ -260,5 +261,7 @@ mod tests {
         assert!(!waits(&gathering, &of_kind(1, 1)), "some may be left of those that formed");
         gathering.begin_anew();
         assert!(waits(&gathering, &of_kind(1, 1)));
+        gathering.end(&of_kind(1, 1));
+        assert!(!waits(&gathering, &of_kind(1, 1)), "nobody kept the time");
     }
 }
