@@ -66,10 +66,7 @@ pub(crate) use imp::{AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard, sleep};
 pub(crate) struct Moment(#[cfg(not(all(test, any(loom, shuttle))))] std::time::Instant);
 
 #[cfg(not(all(test, any(loom, shuttle))))]
-#[allow(
-    clippy::disallowed_methods,
-    reason = "the one door to the monotonic clock, for how long to wait"
-)]
+#[allow(clippy::disallowed_methods, reason = "how long to wait depends on it, and nothing else")]
 impl Moment {
     pub(crate) fn now() -> Moment {
         Moment(std::time::Instant::now())

@@ -1,8 +1,8 @@
 //! News for those who wait for events.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::sync::{Condvar, Mutex, lock, wait_timeout_while};
+use crate::sync::{Condvar, Moment, Mutex, lock, wait_timeout_while};
 
 /// A counter that only grows, and a way to sleep until it has grown.
 ///
@@ -54,16 +54,12 @@ impl Signal {
 
     /// Sleeps until `ready` gives an answer or `timeout` is over. `ready` is asked without any lock
     /// held, once at least and after each raise.
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "a wait of several rounds needs a deadline; nothing else depends on it"
-    )]
     pub(crate) fn wait_until<T>(
         &self,
         timeout: Duration,
         mut ready: impl FnMut() -> Option<T>,
     ) -> Option<T> {
-        let begin = Instant::now();
+        let begin = Moment::now();
         loop {
             let count = self.current();
             if let Some(answer) = ready() {
