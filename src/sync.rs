@@ -80,6 +80,11 @@ impl Moment {
     pub(crate) fn in_future(time: std::time::Duration) -> Moment {
         Moment(std::time::Instant::now() + time)
     }
+
+    #[cfg(test)]
+    pub(crate) fn ago(time: std::time::Duration) -> Moment {
+        Moment(std::time::Instant::now() - time)
+    }
 }
 
 /// The models have no clock: time stands still.

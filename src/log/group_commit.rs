@@ -257,7 +257,7 @@ impl<G: Groups> GroupCommit<G> {
         }
     }
 
-    /// Waits for others to come before the group with `ticket` is led, and for no longer than its time.
+    /// Waits for others to come before the group with `ticket` is led, no longer than `patience`.
     fn keep_time<'a>(
         &'a self,
         ticket: u64,
@@ -265,11 +265,13 @@ impl<G: Groups> GroupCommit<G> {
         mut state: MutexGuard<'a, State<G>>,
     ) -> MutexGuard<'a, State<G>> {
         let seat = state.seat_of(ticket);
-        state.gathering.keep_time(ticket);
-        state.waiting[seat] += 1;
+        let State { census, gathering, waiting, .. } = &mut *state;
+        gathering.keep_time(ticket, census);
+        waiting[seat] += 1;
         state = wait_timeout(&self.state, &self.seats[seat], state, patience);
-        state.waiting[seat] -= 1;
-        state.gathering.end_wait(ticket);
+        let State { census, gathering, waiting, .. } = &mut *state;
+        waiting[seat] -= 1;
+        gathering.end_wait(ticket, census);
         state
     }
 

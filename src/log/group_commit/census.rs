@@ -35,6 +35,11 @@ impl Census {
         self.of_kind[kind]
     }
 
+    /// Entries that wait for some.
+    pub(super) fn waiting(&self) -> usize {
+        self.of_kind.iter().sum()
+    }
+
     /// The kind of all entries that wait for any, and how many there are; `None` where some wait for none, or
     /// there are several kinds.
     pub(super) fn only_kind(&self) -> Option<(usize, usize)> {

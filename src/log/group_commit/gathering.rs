@@ -1,12 +1,13 @@
 //! Waiting for those who were woken a moment ago. When a group ends, its committers often come back with
 //! their next commits at once. If the first of them led, the others would wait for its sync and then for
-//! their own, and each group would hold half of them. So the first waits, for a third of a sync at most from
-//! that end on, until as many are there as there were when the last group ended. The one that makes them
-//! complete leads at once, and so does whoever comes when the time is over. Entries of another kind are not
-//! made to wait: with them the wait ends.
+//! their own, and each group would hold half of them. So the first waits until as many are there as there
+//! were when the last group ended: for a third of a sync, and again while each such time brings somebody,
+//! but no longer than a sync from that end on. The one that makes them complete leads at once, and so does
+//! whoever comes when the time is over. Entries of another kind are not made to wait: with them the wait
+//! ends.
 //!
-//! Where they do not come back in that time, since they have something else to do, or since to wake them
-//! takes about as long as a sync, the wait was in vain, and is tried less and less often.
+//! Where they do not come back in that time, since they have something else to do, the wait was in vain, and
+//! is tried less and less often.
 
 use std::time::Duration;
 
@@ -15,8 +16,10 @@ use crate::sync::Moment;
 
 /// A shorter wait is not made: to sleep costs as much.
 const PATIENCE_MIN: Duration = Duration::from_micros(10);
-/// However long a sync takes.
-const PATIENCE_MAX: Duration = Duration::from_millis(10);
+/// All waits for a group together, however long a sync takes.
+const TOTAL_MAX: Duration = Duration::from_millis(10);
+/// Somebody must come in this part of it.
+const SHARE: u32 = 3;
 /// What the first sync is taken for at most: it may be a slow one.
 const PACE_FIRST_MAX: Duration = Duration::from_millis(1);
 /// What the pace changes by at least, so that it never stands still.
@@ -34,13 +37,20 @@ pub(super) struct Gathering {
     pace: Option<Duration>,
     /// Nobody more is waited for, in the group that forms.
     is_over: bool,
-    /// The ticket of the one committer that ends the wait when its time is over.
+    /// The ticket of the one committer that ends the wait when its time is over, and how many there were
+    /// when it last looked.
     timekeeper: Option<u64>,
+    seen: usize,
+    /// The group that forms has been waited for.
+    has_waited: bool,
     /// Groups to be written without waiting, and how many it was after the last wait in vain.
     skips: u32,
     last_skips: u32,
     #[cfg(all(test, loom))]
     pub(super) completed: u32,
+    /// Waits that went on, since somebody had come.
+    #[cfg(all(test, loom))]
+    pub(super) went_on: u32,
 }
 
 impl Gathering {
@@ -66,9 +76,11 @@ impl Gathering {
         if self.is_over || !forming.only_kind().is_some_and(is_few) {
             return None;
         }
-        let patience = (self.pace? / 3).min(PATIENCE_MAX);
-        let rest = patience.saturating_sub(self.ended.as_ref()?.elapsed());
-        (patience >= PATIENCE_MIN && !rest.is_zero()).then_some(rest)
+        let total = self.pace?.min(TOTAL_MAX);
+        let patience = total / SHARE;
+        let since = self.ended.as_ref()?.elapsed();
+        let until = if self.has_waited { total } else { patience };
+        (patience >= PATIENCE_MIN && since < until).then(|| patience.min(total - since))
     }
 
     pub(super) fn has_timekeeper(&self) -> bool {
@@ -76,19 +88,30 @@ impl Gathering {
     }
 
     /// Makes the committer with this ticket the one that ends the wait.
-    pub(super) fn keep_time(&mut self, ticket: u64) {
+    pub(super) fn keep_time(&mut self, ticket: u64, forming: &Census) {
         self.timekeeper = Some(ticket);
+        self.seen = forming.waiting();
+        self.has_waited = true;
     }
 
-    /// The wait of the committer with this ticket is over. It may have gone on, with it, for another group.
-    pub(super) fn end_wait(&mut self, ticket: u64) {
-        self.is_over |= self.timekeeper == Some(ticket);
+    /// The wait of the committer with this ticket is over; where others have come meanwhile it may make
+    /// another. It may have gone on, with it, for another group.
+    pub(super) fn end_wait(&mut self, ticket: u64, forming: &Census) {
+        if self.timekeeper == Some(ticket) {
+            self.timekeeper = None;
+            self.is_over = forming.waiting() <= self.seen;
+            #[cfg(all(test, loom))]
+            {
+                self.went_on += u32::from(!self.is_over);
+            }
+        }
     }
 
     /// Those that form are led, as many as there are.
     pub(super) fn end(&mut self, forming: &Census) {
         // Whoever is of another kind has cut the wait short, and it says nothing.
-        if self.timekeeper.take().is_some()
+        self.timekeeper = None;
+        if std::mem::take(&mut self.has_waited)
             && let Some((kind, count)) = forming.only_kind()
         {
             let is_complete = count >= self.wanted[kind] - self.wanted[kind] / 4;
@@ -149,7 +172,7 @@ mod tests {
 
     /// The group that forms is led, by one who has waited for others, and another begins to form.
     fn lead(gathering: &mut Gathering, count: usize) {
-        gathering.keep_time(1);
+        gathering.keep_time(1, &of_kind(1, 1));
         gathering.end(&of_kind(1, count));
         gathering.begin_anew();
     }
@@ -189,17 +212,44 @@ mod tests {
         };
         let millisecond = Duration::from_millis(1);
         assert_eq!(wait(3 * millisecond), Some(millisecond));
-        assert_eq!(wait(SYNC), Some(PATIENCE_MAX));
+        assert_eq!(wait(SYNC), Some(TOTAL_MAX / SHARE));
         assert_eq!(wait(3 * PATIENCE_MIN), Some(PATIENCE_MIN));
         assert_eq!(wait(3 * PATIENCE_MIN - Duration::from_nanos(3)), None);
     }
 
+    /// However long this test takes.
     #[test]
     fn nobody_is_waited_for_long_after_the_last_group() {
-        let gathering = Gathering { ended: Some(Moment::now()), ..five_wanted() };
+        let ended_ago = |time| Gathering { ended: Some(Moment::ago(time)), ..five_wanted() };
+        let gathering = ended_ago(TOTAL_MAX / SHARE);
+        assert!(!waits(&gathering, &of_kind(1, 1)), "not begun so late");
+        let mut gathering = Gathering { has_waited: true, ..five_wanted() };
+        assert_eq!(gathering.patience(&of_kind(1, 1)), Some(TOTAL_MAX / SHARE));
+        gathering.ended = Some(Moment::ago(TOTAL_MAX * 9 / 10));
+        let rest = gathering.patience(&of_kind(1, 1));
+        assert!(rest.is_none_or(|rest| rest <= TOTAL_MAX / 10), "{rest:?}");
+        gathering.ended = Some(Moment::ago(TOTAL_MAX));
+        assert!(!waits(&gathering, &of_kind(1, 1)), "nor longer");
         let begin = Moment::now();
+        gathering.ended = Some(Moment::now());
         while waits(&gathering, &of_kind(1, 1)) {}
-        assert!(begin.elapsed() > PATIENCE_MAX / 2);
+        assert!(begin.elapsed() >= TOTAL_MAX);
+    }
+
+    #[test]
+    fn a_wait_goes_on_while_somebody_comes() {
+        let mut gathering = five_wanted();
+        for (before, after) in [(1, 2), (2, 4), (4, 4)] {
+            gathering.keep_time(1, &of_kind(1, before));
+            assert!(gathering.has_timekeeper());
+            gathering.end_wait(1, &of_kind(1, after));
+            assert!(!gathering.has_timekeeper());
+            assert_eq!(waits(&gathering, &of_kind(1, after)), after > before, "{after}");
+        }
+        // That it was made counts once the group is led, whoever leads.
+        gathering.end(&of_kind(1, 3));
+        gathering.begin_anew();
+        assert_eq!(skips(&mut gathering), 1);
     }
 
     #[test]
@@ -242,7 +292,7 @@ mod tests {
     #[test]
     fn a_wait_that_was_cut_short_says_nothing() {
         let mut gathering = five_wanted();
-        gathering.keep_time(1);
+        gathering.keep_time(1, &of_kind(1, 1));
         gathering.end(&Census::of([WaitsFor::Kind(1), WaitsFor::Kind(0)]));
         gathering.begin_anew();
         assert_eq!(skips(&mut gathering), 0);
@@ -251,10 +301,10 @@ mod tests {
     #[test]
     fn a_wait_ends_with_its_own_keeper_or_when_the_group_is_led() {
         let mut gathering = five_wanted();
-        gathering.keep_time(7);
-        gathering.end_wait(6);
+        gathering.keep_time(7, &of_kind(1, 1));
+        gathering.end_wait(6, &of_kind(1, 1));
         assert!(waits(&gathering, &of_kind(1, 1)) && gathering.has_timekeeper());
-        gathering.end_wait(7);
+        gathering.end_wait(7, &of_kind(1, 1));
         assert!(!waits(&gathering, &of_kind(1, 1)));
         gathering.end(&of_kind(1, 5));
         assert!(!gathering.has_timekeeper());

@@ -13,6 +13,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use loom::sync::atomic::AtomicUsize as Step;
 use loom::thread;
@@ -534,6 +535,30 @@ fn gather(
 fn who_was_woken_is_waited_for_and_nobody_waits_for_ever() {
     let seen = gather("group_commit.gather", 5_300, Faults::default(), [&[10, 11, 12], &[13, 14]]);
     assert_eq!(seen.entries_at_once.load(Ordering::Relaxed), 2, "no group was formed");
+}
+
+/// Three are wanted, and come by and by.
+#[test]
+fn a_wait_goes_on_while_somebody_comes() {
+    let waits = Arc::new(AtomicUsize::new(0));
+    let went_on = Arc::clone(&waits);
+    let seen =
+        explore("group_commit.gather_on", Some(3), 3_850, Faults::default(), move |commits| {
+            let three = Census::of([WaitsFor::Kind(0); 3]);
+            let mut state = lock(&commits.state);
+            state.gathering.note_end(&three, &Census::default(), Duration::from_secs(1));
+            drop(state);
+            assert_eq!(race(&commits, &[10, 11, 12]), [Ok(()); 3]);
+            complete(&commits, &[10, 11, 12]);
+            note_waits(&commits);
+            let more = lock(&commits.state).gathering.went_on as usize;
+            went_on.fetch_add(more, Ordering::Relaxed);
+        });
+    assert!(waits.load(Ordering::Relaxed) > 0, "no wait went on");
+    let all = (&seen.waits_in_vain, &seen.waits_completed, &seen.entries_at_once);
+    let [in_vain, completed, together] =
+        [all.0, all.1, all.2].map(|seen| seen.load(Ordering::Relaxed));
+    assert!(in_vain > 0 && completed > 0 && together == 3, "{in_vain} {completed} {together}");
 }
 
 #[test]

@@ -162,10 +162,11 @@ fn one_is_called_to_wait_for_others_unless_somebody_does() {
     let mut state = lock(&commit.state);
     assert!(matches!(state.readiness(), Readiness::Lacking(_)));
     assert_eq!(state.next_to_lead(), Some(0));
-    state.gathering.keep_time(1);
+    let alone = Census::of([WaitsFor::Kind(1)]);
+    state.gathering.keep_time(1, &alone);
     assert!(matches!(state.readiness(), Readiness::Lacking(_)));
     assert_eq!(state.next_to_lead(), None);
-    state.gathering.end_wait(1);
+    state.gathering.end_wait(1, &alone);
     assert_eq!(state.readiness(), Readiness::Due);
     assert_eq!(state.next_to_lead(), Some(0));
 }
