@@ -134,7 +134,7 @@ struct State<G: Groups> {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Readiness {
     NotDue,
-    /// It waits for those who were just woken, for so long at most.
+    /// It waits for those who were just woken, for so long until somebody looks again.
     Lacking(Duration),
     Due,
 }
@@ -265,13 +265,13 @@ impl<G: Groups> GroupCommit<G> {
         mut state: MutexGuard<'a, State<G>>,
     ) -> MutexGuard<'a, State<G>> {
         let seat = state.seat_of(ticket);
-        let State { census, gathering, waiting, .. } = &mut *state;
-        gathering.keep_time(ticket, census);
-        waiting[seat] += 1;
+        let before = state.census.of_any_kind();
+        state.gathering.keep_time(ticket);
+        state.waiting[seat] += 1;
         state = wait_timeout(&self.state, &self.seats[seat], state, patience);
-        let State { census, gathering, waiting, .. } = &mut *state;
-        waiting[seat] -= 1;
-        gathering.end_wait(ticket, census);
+        state.waiting[seat] -= 1;
+        let somebody_came = state.census.of_any_kind() > before;
+        state.gathering.end_wait(ticket, somebody_came);
         state
     }
 

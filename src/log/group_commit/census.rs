@@ -35,8 +35,8 @@ impl Census {
         self.of_kind[kind]
     }
 
-    /// Entries that wait for some.
-    pub(super) fn waiting(&self) -> usize {
+    /// Entries of any kind.
+    pub(super) fn of_any_kind(&self) -> usize {
         self.of_kind.iter().sum()
     }
 

@@ -7,7 +7,8 @@
 //! ends.
 //!
 //! Where they do not come back in that time, since they have something else to do, the wait was in vain, and
-//! is tried less and less often.
+//! is tried less and less often. So it is where as many come while that group is synced: they come at any
+//! time, and not since they were woken.
 
 use std::time::Duration;
 
@@ -16,9 +17,9 @@ use crate::sync::Moment;
 
 /// A shorter wait is not made: to sleep costs as much.
 const PATIENCE_MIN: Duration = Duration::from_micros(10);
-/// All waits for a group together, however long a sync takes.
-const TOTAL_MAX: Duration = Duration::from_millis(10);
-/// Somebody must come in this part of it.
+/// However long a sync takes.
+const PATIENCE_MAX: Duration = Duration::from_millis(10);
+/// Somebody must come in this part of a sync.
 const SHARE: u32 = 3;
 /// What the first sync is taken for at most: it may be a slow one.
 const PACE_FIRST_MAX: Duration = Duration::from_millis(1);
@@ -26,6 +27,11 @@ const PACE_FIRST_MAX: Duration = Duration::from_millis(1);
 const PACE_STEP_MIN: Duration = Duration::from_micros(1);
 /// Most groups that are written at once after a wait in vain, before another is made.
 const SKIPS_MAX: u32 = 63;
+
+/// Three of four are as good as all.
+fn is_nearly_all(count: usize, wanted: usize) -> bool {
+    count >= wanted - wanted / 4
+}
 
 #[derive(Default)]
 pub(super) struct Gathering {
@@ -37,12 +43,12 @@ pub(super) struct Gathering {
     pace: Option<Duration>,
     /// Nobody more is waited for, in the group that forms.
     is_over: bool,
-    /// The ticket of the one committer that ends the wait when its time is over, and how many there were
-    /// when it last looked.
+    /// The ticket of the one committer that ends the wait when its time is over.
     timekeeper: Option<u64>,
-    seen: usize,
-    /// The group that forms has been waited for.
-    has_waited: bool,
+    /// How often somebody began to wait for the group that forms.
+    waits: u32,
+    /// Whether all came that the group was waited for which was led last, until that has ended.
+    trial: Option<bool>,
     /// Groups to be written without waiting, and how many it was after the last wait in vain.
     skips: u32,
     last_skips: u32,
@@ -62,6 +68,10 @@ impl Gathering {
         for kind in (0..KINDS).filter(|kind| group.of_kind(*kind) > 0) {
             self.wanted[kind] = group.of_kind(kind) + forming.of_kind(kind);
         }
+        if let Some(has_worked) = self.trial.take() {
+            let is_all = |(kind, count): (usize, usize)| is_nearly_all(count, self.wanted[kind]);
+            self.learn(has_worked && group.only_kind().is_some_and(is_all));
+        }
         self.ended = Some(Moment::now());
         // By steps, so that one sync in a hundred that takes a hundred times as long changes little.
         self.pace = Some(self.pace.map_or(took.min(PACE_FIRST_MAX), |pace| {
@@ -76,11 +86,11 @@ impl Gathering {
         if self.is_over || !forming.only_kind().is_some_and(is_few) {
             return None;
         }
-        let total = self.pace?.min(TOTAL_MAX);
-        let patience = total / SHARE;
-        let since = self.ended.as_ref()?.elapsed();
-        let until = if self.has_waited { total } else { patience };
-        (patience >= PATIENCE_MIN && since < until).then(|| patience.min(total - since))
+        let (pace, since) = (self.pace?, self.ended.as_ref()?.elapsed());
+        let (part, total) = ((pace / SHARE).min(PATIENCE_MAX), pace.min(PATIENCE_MAX));
+        let until = if self.waits > 0 { total } else { part };
+        let patience = part.min(total.saturating_sub(since));
+        (since < until && patience >= PATIENCE_MIN).then_some(patience)
     }
 
     pub(super) fn has_timekeeper(&self) -> bool {
@@ -88,44 +98,55 @@ impl Gathering {
     }
 
     /// Makes the committer with this ticket the one that ends the wait.
-    pub(super) fn keep_time(&mut self, ticket: u64, forming: &Census) {
+    pub(super) fn keep_time(&mut self, ticket: u64) {
         self.timekeeper = Some(ticket);
-        self.seen = forming.waiting();
-        self.has_waited = true;
+        self.waits += 1;
     }
 
-    /// The wait of the committer with this ticket is over; where others have come meanwhile it may make
+    /// The wait of the committer with this ticket is over; where `somebody_came` meanwhile it may make
     /// another. It may have gone on, with it, for another group.
-    pub(super) fn end_wait(&mut self, ticket: u64, forming: &Census) {
+    pub(super) fn end_wait(&mut self, ticket: u64, somebody_came: bool) {
         if self.timekeeper == Some(ticket) {
             self.timekeeper = None;
-            self.is_over = forming.waiting() <= self.seen;
+            self.is_over = !somebody_came;
             #[cfg(all(test, loom))]
             {
-                self.went_on += u32::from(!self.is_over);
+                self.went_on += u32::from(somebody_came);
             }
         }
     }
 
     /// Those that form are led, as many as there are.
     pub(super) fn end(&mut self, forming: &Census) {
-        // Whoever is of another kind has cut the wait short, and it says nothing.
         self.timekeeper = None;
-        if std::mem::take(&mut self.has_waited)
-            && let Some((kind, count)) = forming.only_kind()
-        {
-            let is_complete = count >= self.wanted[kind] - self.wanted[kind] / 4;
-            self.last_skips = match is_complete {
-                true => self.last_skips / 2,
-                false => (2 * self.last_skips + 1).min(SKIPS_MAX),
-            };
-            self.skips = self.last_skips;
-            #[cfg(all(test, loom))]
-            {
-                self.completed += u32::from(is_complete);
-            }
-        }
         self.is_over = true;
+        match (std::mem::take(&mut self.waits), forming.only_kind()) {
+            (0, _) => {}
+            (_, Some((kind, count))) => {
+                self.trial = Some(is_nearly_all(count, self.wanted[kind]));
+            }
+            // Whoever is of another kind has cut the wait short. It says nothing, unless it was a long one.
+            (1, None) => {}
+            (_, None) => self.trial = Some(false),
+        }
+    }
+
+    fn learn(&mut self, has_worked: bool) {
+        self.last_skips = match has_worked {
+            true => self.last_skips / 2,
+            false => (2 * self.last_skips + 1).min(SKIPS_MAX),
+        };
+        self.skips = self.last_skips;
+        self.skip();
+        #[cfg(all(test, loom))]
+        {
+            self.completed += u32::from(has_worked);
+        }
+    }
+
+    fn skip(&mut self) {
+        self.is_over |= self.skips > 0;
+        self.skips = self.skips.saturating_sub(1);
     }
 
     #[cfg(all(test, loom))]
@@ -141,8 +162,8 @@ impl Gathering {
 
     /// None is left of those that formed.
     pub(super) fn begin_anew(&mut self) {
-        self.is_over = self.skips > 0;
-        self.skips = self.skips.saturating_sub(1);
+        self.is_over = false;
+        self.skip();
     }
 }
 
@@ -170,11 +191,13 @@ mod tests {
         gathering.patience(forming).is_some()
     }
 
-    /// The group that forms is led, by one who has waited for others, and another begins to form.
-    fn lead(gathering: &mut Gathering, count: usize) {
-        gathering.keep_time(1, &of_kind(1, 1));
+    /// So many are led, by one who has waited for others, and when their group ends so many form.
+    fn lead(gathering: &mut Gathering, count: usize, forming: usize) {
+        gathering.keep_time(1);
         gathering.end(&of_kind(1, count));
         gathering.begin_anew();
+        gathering.note_end(&of_kind(1, count), &of_kind(1, forming), SYNC);
+        gathering.stop_clock();
     }
 
     /// Groups led before another wait.
@@ -212,7 +235,7 @@ mod tests {
         };
         let millisecond = Duration::from_millis(1);
         assert_eq!(wait(3 * millisecond), Some(millisecond));
-        assert_eq!(wait(SYNC), Some(TOTAL_MAX / SHARE));
+        assert_eq!(wait(4 * PATIENCE_MAX), Some(PATIENCE_MAX));
         assert_eq!(wait(3 * PATIENCE_MIN), Some(PATIENCE_MIN));
         assert_eq!(wait(3 * PATIENCE_MIN - Duration::from_nanos(3)), None);
     }
@@ -220,36 +243,36 @@ mod tests {
     /// However long this test takes.
     #[test]
     fn nobody_is_waited_for_long_after_the_last_group() {
-        let ended_ago = |time| Gathering { ended: Some(Moment::ago(time)), ..five_wanted() };
-        let gathering = ended_ago(TOTAL_MAX / SHARE);
-        assert!(!waits(&gathering, &of_kind(1, 1)), "not begun so late");
-        let mut gathering = Gathering { has_waited: true, ..five_wanted() };
-        assert_eq!(gathering.patience(&of_kind(1, 1)), Some(TOTAL_MAX / SHARE));
-        gathering.ended = Some(Moment::ago(TOTAL_MAX * 9 / 10));
-        let rest = gathering.patience(&of_kind(1, 1));
-        assert!(rest.is_none_or(|rest| rest <= TOTAL_MAX / 10), "{rest:?}");
-        gathering.ended = Some(Moment::ago(TOTAL_MAX));
-        assert!(!waits(&gathering, &of_kind(1, 1)), "nor longer");
+        let part = Duration::from_millis(2);
+        let pace = Some(SHARE * part);
+        let mut gathering = Gathering { pace, ..five_wanted() };
+        let mut wait = |ended_ago: Duration, waits| {
+            (gathering.ended, gathering.waits) = (Some(Moment::ago(ended_ago)), waits);
+            gathering.patience(&of_kind(1, 1))
+        };
+        assert_eq!(wait(part, 0), None, "not begun so late");
         let begin = Moment::now();
-        gathering.ended = Some(Moment::now());
+        while wait(Duration::ZERO, 0).is_none() {}
+        // Once begun it may go on for the rest of a sync.
+        let rest = wait(part * 5 / 2, 1);
+        assert!(rest.is_none_or(|rest| rest <= part / 2), "{rest:?}");
+        assert_eq!(wait(part * 3 - PATIENCE_MIN, 1), None, "not for so little");
+        gathering.ended = Some(begin);
         while waits(&gathering, &of_kind(1, 1)) {}
-        assert!(begin.elapsed() >= TOTAL_MAX);
+        let elapsed = gathering.ended.as_ref().map(Moment::elapsed);
+        assert!(elapsed >= Some(part * 3 - PATIENCE_MIN), "{elapsed:?}");
     }
 
     #[test]
     fn a_wait_goes_on_while_somebody_comes() {
         let mut gathering = five_wanted();
-        for (before, after) in [(1, 2), (2, 4), (4, 4)] {
-            gathering.keep_time(1, &of_kind(1, before));
+        for somebody_came in [true, true, false] {
+            gathering.keep_time(1);
             assert!(gathering.has_timekeeper());
-            gathering.end_wait(1, &of_kind(1, after));
+            gathering.end_wait(1, somebody_came);
             assert!(!gathering.has_timekeeper());
-            assert_eq!(waits(&gathering, &of_kind(1, after)), after > before, "{after}");
+            assert_eq!(waits(&gathering, &of_kind(1, 4)), somebody_came);
         }
-        // That it was made counts once the group is led, whoever leads.
-        gathering.end(&of_kind(1, 3));
-        gathering.begin_anew();
-        assert_eq!(skips(&mut gathering), 1);
     }
 
     #[test]
@@ -282,29 +305,73 @@ mod tests {
         let mut gathering = five_wanted();
         let mut found = Vec::new();
         for count in [3, 3, 3, 3, 3, 3, 3, 4, 5, 4, 4, 4, 5, 3] {
-            lead(&mut gathering, count);
+            lead(&mut gathering, count, 5 - count);
             found.push(skips(&mut gathering));
         }
         // Nearly all is all.
         assert_eq!(found, [1, 3, 7, 15, 31, 63, 63, 31, 15, 7, 3, 1, 0, 1]);
     }
 
+    /// A wait for those who come at any time would find as many in each sync, and never end.
     #[test]
-    fn a_wait_that_was_cut_short_says_nothing() {
+    fn a_wait_was_in_vain_where_as_many_come_while_the_group_is_synced() {
+        for (forming, skipped) in [(0, 0), (1, 0), (2, 1), (5, 1)] {
+            let mut gathering = five_wanted();
+            lead(&mut gathering, 5, forming);
+            assert_eq!(skips(&mut gathering), skipped, "{forming}");
+        }
+    }
+
+    #[test]
+    fn who_did_not_fit_is_not_kept_waiting() {
         let mut gathering = five_wanted();
-        gathering.keep_time(1, &of_kind(1, 1));
-        gathering.end(&Census::of([WaitsFor::Kind(1), WaitsFor::Kind(0)]));
+        gathering.keep_time(1);
+        gathering.end(&of_kind(1, 5));
+        gathering.note_end(&of_kind(1, 4), &of_kind(1, 1), SYNC);
+        gathering.stop_clock();
+        assert!(!waits(&gathering, &of_kind(1, 1)));
         gathering.begin_anew();
-        assert_eq!(skips(&mut gathering), 0);
+        assert!(waits(&gathering, &of_kind(1, 1)));
+    }
+
+    /// That is no sign of what they do who were waited for, unless it took long.
+    #[test]
+    fn a_short_wait_that_another_kind_ends_says_nothing() {
+        for (waited, skipped) in [(1, 0), (2, 1), (3, 1)] {
+            let mut gathering = five_wanted();
+            for _ in 0..waited {
+                gathering.keep_time(1);
+                gathering.end_wait(1, true);
+            }
+            let both = Census::of([WaitsFor::Kind(1), WaitsFor::Kind(0)]);
+            gathering.end(&both);
+            gathering.begin_anew();
+            gathering.note_end(&both, &of_kind(1, 4), SYNC);
+            gathering.stop_clock();
+            assert_eq!(skips(&mut gathering), skipped, "{waited}");
+        }
+    }
+
+    /// Nor does a group that nobody was waited for.
+    #[test]
+    fn only_waits_say_anything() {
+        let mut gathering = five_wanted();
+        lead(&mut gathering, 3, 2);
+        for _ in 0..9 {
+            gathering.end(&of_kind(1, 1));
+            gathering.begin_anew();
+            gathering.note_end(&of_kind(1, 1), &of_kind(1, 4), SYNC);
+        }
+        assert_eq!((gathering.last_skips, gathering.skips), (1, 0));
     }
 
     #[test]
     fn a_wait_ends_with_its_own_keeper_or_when_the_group_is_led() {
         let mut gathering = five_wanted();
-        gathering.keep_time(7, &of_kind(1, 1));
-        gathering.end_wait(6, &of_kind(1, 1));
+        gathering.keep_time(7);
+        gathering.end_wait(6, false);
         assert!(waits(&gathering, &of_kind(1, 1)) && gathering.has_timekeeper());
-        gathering.end_wait(7, &of_kind(1, 1));
+        gathering.end_wait(7, false);
         assert!(!waits(&gathering, &of_kind(1, 1)));
         gathering.end(&of_kind(1, 5));
         assert!(!gathering.has_timekeeper());

@@ -162,11 +162,10 @@ fn one_is_called_to_wait_for_others_unless_somebody_does() {
     let mut state = lock(&commit.state);
     assert!(matches!(state.readiness(), Readiness::Lacking(_)));
     assert_eq!(state.next_to_lead(), Some(0));
-    let alone = Census::of([WaitsFor::Kind(1)]);
-    state.gathering.keep_time(1, &alone);
+    state.gathering.keep_time(1);
     assert!(matches!(state.readiness(), Readiness::Lacking(_)));
     assert_eq!(state.next_to_lead(), None);
-    state.gathering.end_wait(1, &alone);
+    state.gathering.end_wait(1, false);
     assert_eq!(state.readiness(), Readiness::Due);
     assert_eq!(state.next_to_lead(), Some(0));
 }
