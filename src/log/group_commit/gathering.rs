@@ -47,7 +47,7 @@ pub(super) struct Gathering {
     timekeeper: Option<u64>,
     /// How often somebody began to wait for the group that forms.
     waits: u32,
-    /// Whether all came that the group was waited for which was led last, until that has ended.
+    /// Whether all came for whom the group waited that was led last. Taken when that ends.
     trial: Option<bool>,
     /// Groups to be written without waiting, and how many it was after the last wait in vain.
     skips: u32,
@@ -62,7 +62,7 @@ pub(super) struct Gathering {
 impl Gathering {
     /// Notes that a group was synced in `took` and has ended, while others form.
     pub(super) fn note_end(&mut self, group: &Census, forming: &Census, took: Duration) {
-        if (0..KINDS).all(|kind| group.of_kind(kind) == 0) {
+        if group.of_any_kind() == 0 {
             return;
         }
         for kind in (0..KINDS).filter(|kind| group.of_kind(*kind) > 0) {
@@ -235,7 +235,7 @@ mod tests {
         };
         let millisecond = Duration::from_millis(1);
         assert_eq!(wait(3 * millisecond), Some(millisecond));
-        assert_eq!(wait(4 * PATIENCE_MAX), Some(PATIENCE_MAX));
+        assert_eq!(wait(SYNC), Some(PATIENCE_MAX));
         assert_eq!(wait(3 * PATIENCE_MIN), Some(PATIENCE_MIN));
         assert_eq!(wait(3 * PATIENCE_MIN - Duration::from_nanos(3)), None);
     }
