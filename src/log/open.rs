@@ -78,7 +78,8 @@ impl Log {
         let mut slots = Slots::open(directory.clone(), &survey.slots, survey.tail.is_none())?;
         let mut checkpoint = survey.checkpoint.clone();
         let newest = survey.listing.segments.keys().next_back().copied().unwrap_or(0);
-        let numbers_used = checkpoint.numbers_used.max(newest);
+        let known = checkpoint.numbers_used.max(newest);
+        let numbers_used = known + passed_over(&directory, &checkpoint);
         refuse_used_up(&checkpoint, numbers_used)?;
         checkpoint.numbers_used = numbers_used + 1;
         checkpoint.epoch += 1;
@@ -247,6 +248,19 @@ impl Log {
         }
         Ok(())
     }
+}
+
+/// Numbers that are left out, by chance: this directory may have been put back to an earlier day, and hold
+/// files of a later one (a backup over a channel, or both slots lost). Counted on by one, the next segment
+/// would get the number that another had on the later day, and the records of that one, in a file that waits
+/// under whatever name, would be valid in it. Of two histories that part here, each has numbers of its own.
+fn passed_over(directory: &Directory, checkpoint: &Checkpoint) -> u64 {
+    if checkpoint.epoch == 0 {
+        // A new log. Its identity is new as well.
+        return 0;
+    }
+    let [a, b, c, d, ..] = directory.storage.unique_id();
+    u64::from(u32::from_le_bytes([a, b, c, d]))
 }
 
 /// What this opening writes must be what the next one reads: numbers above [`STATED_MAX`] are refused there.

@@ -58,7 +58,8 @@ pub trait Storage: Send + Sync {
     /// Bytes that the file system has left for new files.
     fn available_space(&self) -> io::Result<u64>;
 
-    /// Sixteen bytes that no other call on any machine is likely to return: a new channel's identity.
+    /// Sixteen bytes that no other call on any machine is likely to return: a new channel's identity,
+    /// and an opening's chance.
     fn unique_id(&self) -> [u8; 16];
 }
 
