@@ -132,6 +132,10 @@ impl Storage for Counted {
     fn unique_id(&self) -> [u8; 16] {
         self.0.unique_id()
     }
+
+    fn chance(&self) -> u32 {
+        self.0.chance()
+    }
 }
 
 struct CountedFile(Arc<dyn File>, Arc<Counts>);

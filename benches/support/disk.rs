@@ -75,6 +75,10 @@ impl<D: Differs> Storage for Disk<D> {
     fn unique_id(&self) -> [u8; 16] {
         self.0.unique_id()
     }
+
+    fn chance(&self) -> u32 {
+        self.0.chance()
+    }
 }
 
 impl<D: Differs> File for DiskFile<D> {

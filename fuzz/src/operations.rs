@@ -57,6 +57,7 @@ impl History {
         let habits = input.byte();
         let disk = SimDisk::new(u64::from(habits));
         disk.set_friendly(habits & 1 == 0);
+        disk.set_chance(habits & 8 == 8);
         if habits & 6 == 6 {
             disk.write_back_between_calls(u64::from(habits), 20);
         }

@@ -77,6 +77,8 @@ pub(crate) fn image(sample: &Sample, files: &Files) -> SimDisk {
             disk.write_file(name, bytes);
         }
     }
+    // The sample's own numbers are counted on by one, so that files of two samples bear the same names.
+    disk.set_chance(true);
     look::limit(&disk);
     disk
 }

@@ -50,7 +50,8 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Seven bytes or so a segment: each is told as a difference to the one before.
+    /// Seven bytes or so a segment, three more for the first of an opening: each is told as a difference
+    /// to the one before.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.sealed.len() * 8 + self.upper.len() + 8);
         varint::put(&mut out, self.sealed.len() as u64);

@@ -31,6 +31,8 @@ use crate::sync::{AtomicBool, AtomicU64, Mutex, lock};
 
 /// Numbers that an opening leaves for those it and its segments will use.
 const NUMBERS_LEFT: u64 = 1 << 48;
+/// An opening passes over fewer numbers. There is room for 10^11 openings and more.
+const PASSED_OVER_END: u64 = 1 << 24;
 
 /// How a log is written.
 #[derive(Clone, Debug)]
@@ -253,14 +255,11 @@ impl Log {
 /// Numbers that are left out, by chance: this directory may have been put back to an earlier day, and hold
 /// files of a later one (a backup over a channel, or both slots lost). Counted on by one, the next segment
 /// would get the number that another had on the later day, and the records of that one, in a file that waits
-/// under whatever name, would be valid in it. Of two histories that part here, each has numbers of its own.
+/// under whatever name, would be valid in it. Two histories that part here hardly share a number.
 fn passed_over(directory: &Directory, checkpoint: &Checkpoint) -> u64 {
-    if checkpoint.epoch == 0 {
-        // A new log. Its identity is new as well.
-        return 0;
-    }
-    let [a, b, c, d, ..] = directory.storage.unique_id();
-    u64::from(u32::from_le_bytes([a, b, c, d]))
+    // A new log has an identity of its own.
+    let is_new = checkpoint.epoch == 0;
+    if is_new { 0 } else { u64::from(directory.storage.chance()) % PASSED_OVER_END }
 }
 
 /// What this opening writes must be what the next one reads: numbers above [`STATED_MAX`] are refused there.

@@ -322,6 +322,11 @@ fn find_record(
     Ok(None)
 }
 
+/// Numbers left out when no slot says which were used. Later segments than those that are found may have been
+/// there, and their records wait in a file under another name: in a segment of the same number they would be
+/// valid again.
+const NUMBERS_SKIPPED: u64 = 1 << 20;
+
 /// The checkpoint that the first record of a segment stands for, or what is there in its place.
 fn first_state(
     directory: &Directory,
@@ -353,7 +358,7 @@ fn first_state(
         clean: false,
         tail: header.number,
         tail_base: header.base,
-        numbers_used: header.number,
+        numbers_used: header.number + NUMBERS_SKIPPED,
         lsn: found.header.end(),
         watermark: found.header.end(),
         state,

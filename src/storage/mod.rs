@@ -58,9 +58,11 @@ pub trait Storage: Send + Sync {
     /// Bytes that the file system has left for new files.
     fn available_space(&self) -> io::Result<u64>;
 
-    /// Sixteen bytes that no other call on any machine is likely to return: a new channel's identity,
-    /// and an opening's chance.
+    /// Sixteen bytes that no other call on any machine is likely to return: a new channel's identity.
     fn unique_id(&self) -> [u8; 16];
+
+    /// A number by chance, which tells two histories of one directory apart.
+    fn chance(&self) -> u32;
 }
 
 /// How a file is opened.

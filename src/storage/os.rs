@@ -188,6 +188,11 @@ impl Storage for OsStorage {
         }
         id
     }
+
+    fn chance(&self) -> u32 {
+        let [a, b, c, d, ..] = self.unique_id();
+        u32::from_le_bytes([a, b, c, d])
+    }
 }
 
 /// An open plain file of the operating system.

@@ -162,6 +162,10 @@ impl Storage for Watched {
     fn unique_id(&self) -> [u8; 16] {
         self.storage.unique_id()
     }
+
+    fn chance(&self) -> u32 {
+        self.storage.chance()
+    }
 }
 
 impl File for WatchedFile {

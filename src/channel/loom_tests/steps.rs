@@ -111,6 +111,10 @@ impl Storage for Steps {
     fn unique_id(&self) -> [u8; 16] {
         self.storage.unique_id()
     }
+
+    fn chance(&self) -> u32 {
+        self.storage.chance()
+    }
 }
 
 struct StepFile {

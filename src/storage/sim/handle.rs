@@ -102,6 +102,10 @@ impl Storage for SimStorage {
         self.disk.streams_at(Site::UniqueId).fill(&mut id);
         id
     }
+
+    fn chance(&self) -> u32 {
+        self.disk.chance()
+    }
 }
 
 impl SimFile {

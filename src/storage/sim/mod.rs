@@ -109,8 +109,14 @@ impl SimDisk {
         self.inner().state.is_friendly = is_friendly;
     }
 
-    /// How many calls there have been. [`Storage::location`] and [`Storage::unique_id`] are none, nor are
-    /// drops and the functions of this type.
+    /// Makes [`Storage::chance`] random, as the seed decides. It is 0 otherwise: what is shown on such a disk
+    /// does not rest on chance.
+    pub fn set_chance(&self, has_chance: bool) {
+        self.inner().state.has_chance = has_chance;
+    }
+
+    /// How many calls there have been. [`Storage::location`], [`Storage::unique_id`] and [`Storage::chance`]
+    /// are none, nor are drops and the functions of this type.
     pub fn calls(&self) -> u64 {
         self.inner().calls
     }
@@ -319,6 +325,15 @@ impl SimDisk {
         inner.note(kind, name, detail, outcome.as_ref().err());
         inner.write_back_by_itself();
         outcome
+    }
+
+    fn chance(&self) -> u32 {
+        if !self.inner().state.has_chance {
+            return 0;
+        }
+        let mut number = [0; 4];
+        self.streams_at(Site::Chance).fill(&mut number);
+        u32::from_le_bytes(number)
     }
 
     fn streams_at(&self, site: Site) -> Random {

@@ -82,18 +82,19 @@ pub(super) enum Site {
     List,
     AllocateFailure,
     UniqueId,
+    Chance,
 }
 
 /// For each [`Site`] its own stream.
 #[derive(Clone)]
 pub(super) struct Streams {
     seed: u64,
-    draws: [u64; 3],
+    draws: [u64; 4],
 }
 
 impl Streams {
     pub(super) fn new(seed: u64) -> Streams {
-        Streams { seed, draws: [0; 3] }
+        Streams { seed, draws: [0; 4] }
     }
 
     /// The random numbers of the next decision at `site`.

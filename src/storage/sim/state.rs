@@ -28,6 +28,7 @@ pub(super) struct State {
     pub(super) streams: Streams,
     pub(super) capacity: Option<u64>,
     pub(super) is_friendly: bool,
+    pub(super) has_chance: bool,
     pub(super) keeps_versions: bool,
     /// Whether the read of the newest call delivered other bytes than it should have.
     pub(super) is_distorted: bool,
@@ -96,6 +97,7 @@ impl State {
             streams: Streams::new(seed),
             capacity: None,
             is_friendly: false,
+            has_chance: false,
             keeps_versions: false,
             is_distorted: false,
             next_id: 1,
