@@ -16,7 +16,6 @@ use super::lsn::Lsn;
 use super::moving::Moving;
 use super::record::{Kind, PendingRecord, Place};
 use super::segment::{PAGE, SegmentHeader, segment_name};
-use super::stream::Buffers;
 use super::writer::{Keeper, Log, View, Writer, release};
 use crate::storage::{Access, File, StorageError};
 use crate::sync::lock;
@@ -39,7 +38,7 @@ impl Log {
         let end = writer.end();
         if self.watermark() < end {
             self.syncs.fetch_add(1, Ordering::Relaxed);
-            self.directory.sync_file(&*writer.lanes[0], &segment_name(writer.header.number))?;
+            self.directory.sync_file(&*writer.lanes[0], &writer.name)?;
             self.raise_watermark(end);
         }
         let mut keeper = lock(&self.keeper);
@@ -159,9 +158,7 @@ impl Log {
             self.replenish(keeper, self.reserve_size(encoded.len()), number)?;
         }
         let lanes = open_lanes(&self.directory, &name, vec![file])?;
-        let next_sequence = view.next_sequence;
-        let (gathered, buffers) = (Vec::new(), Buffers::default());
-        Ok(Some(Writer { header, seed, offset: head, next_sequence, lanes, gathered, buffers }))
+        Ok(Some(Writer::new(header, head, view.next_sequence, lanes)))
     }
 
     pub(super) fn reserve_size(&self, state_size: usize) -> u64 {

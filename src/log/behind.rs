@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 
 use super::group_commit::LANES;
 use super::lsn::Lsn;
-use super::segment::segment_name;
 use super::writer::{Log, Writer};
 use crate::storage::{File, StorageError};
 use crate::sync::{Mutex, lock};
@@ -26,7 +25,7 @@ struct Progress {
     /// A description of its own, so that an error of the write-back is told both here and to the next sync of
     /// a commit; `None` before the first segment.
     file: Option<Arc<dyn File>>,
-    segment: u64,
+    name: Arc<str>,
     /// After the last whole group.
     end: Lsn,
     /// The system was given everything below, but for the first piece of a record in which this lies.
@@ -62,7 +61,7 @@ impl Progress {
     fn of(writer: &Writer) -> Progress {
         let end = writer.end();
         let file = writer.lanes.get(LANES).map(Arc::clone);
-        Progress { file, segment: writer.header.number, end, given: end, synced: end }
+        Progress { file, name: Arc::clone(&writer.name), end, given: end, synced: end }
     }
 
     fn is_far_ahead(&self, watermark: Lsn, segment_size: u64) -> bool {
@@ -88,11 +87,11 @@ impl Log {
         let Some(file) = progress.file.as_ref().filter(|_| is_far_ahead).map(Arc::clone) else {
             return Ok(());
         };
-        let Progress { segment, end, given, .. } = *progress;
+        let (name, end, given) = (Arc::clone(&progress.name), progress.end, progress.given);
         drop(progress);
         if !planted!(SyncBehindSkipped) {
             self.syncs.fetch_add(1, Ordering::Relaxed);
-            self.directory.sync_file(&*file, &segment_name(segment))?;
+            self.directory.sync_file(&*file, &name)?;
         }
         self.raise_watermark(end);
         let mut progress = lock(&self.behind.0);

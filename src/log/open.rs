@@ -20,10 +20,9 @@ use super::error::LogError;
 use super::lsn::Lsn;
 use super::moving::{Moving, rewrite};
 use super::pool::{Pool, is_full};
-use super::segment::{PAGE, STATED_MAX, SegmentHeader, segment_name};
+use super::segment::{PAGE, STATED_MAX, SegmentHeader};
 use super::slots::Slots;
 use super::start::{Slot, open_scanner};
-use super::stream::Buffers;
 use super::survey::{End, Survey, Tail, Unproven};
 use super::writer::{Keeper, Log, Segments, View, Writer};
 use crate::storage::{Access, StorageError};
@@ -332,23 +331,12 @@ fn unborn_writer(survey: &Survey) -> Writer {
         capacity: PAGE,
         epoch: 0,
     };
-    let seed = header.seed();
-    let (lanes, gathered, buffers) = (Vec::new(), Vec::new(), Buffers::default());
-    Writer { header, seed, offset: PAGE, next_sequence: 0, lanes, gathered, buffers }
+    Writer::new(header, PAGE, 0, Vec::new())
 }
 
 fn writer_at(directory: &Directory, tail: &Tail, view: &View<'_>) -> Result<Writer, StorageError> {
-    let name = segment_name(tail.header.number);
-    let lanes = open_lanes(directory, &name, Vec::new())?;
-    Ok(Writer {
-        header: tail.header.clone(),
-        seed: tail.header.seed(),
-        offset: tail.end_offset,
-        next_sequence: view.next_sequence,
-        lanes,
-        gathered: Vec::new(),
-        buffers: Buffers::default(),
-    })
+    let lanes = open_lanes(directory, &tail.name(), Vec::new())?;
+    Ok(Writer::new(tail.header.clone(), tail.end_offset, view.next_sequence, lanes))
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]
