@@ -221,6 +221,20 @@ fn take(channel: &FileChannel, count: usize) {
     take.commit().expect("works");
 }
 
+fn put_all(channel: &FileChannel, events: Vec<Event>) {
+    let mut put = channel.begin_put();
+    put.put_all(events).expect("there is room");
+    put.commit().expect("works");
+}
+
+fn take_up_to(channel: &FileChannel, count: usize) {
+    let mut take = channel.begin_take();
+    while take.len() < count {
+        assert!(!take.take_up_to(count - take.len()).expect("readable").is_empty());
+    }
+    take.commit().expect("works");
+}
+
 fn cost(counts: &Counts, act: impl FnOnce()) -> Costs {
     let before = counts.read();
     act();
@@ -403,13 +417,48 @@ fn no_allocation_for_each_event() {
     let directory = tempfile::tempdir().expect("a directory");
     let options = options().durability(Durability::Os).segment_size(64 << 20);
     let channel = FileChannel::open(directory.path().join("channel"), options).expect("opens");
-    let allocations = |count: usize| {
+    let one_by_one = |count: usize| {
         let put = allocation_counter::measure(|| put(&channel, count)).count_total;
         let take = allocation_counter::measure(|| take(&channel, count)).count_total;
         (put, take)
     };
-    allocations(5_000);
-    let (one, many) = (allocations(1), allocations(5_000));
-    assert!(one.0 <= 14 && one.1 <= 7, "{one:?}");
-    assert!(many.0 <= one.0 + 25 && many.1 <= one.1 + 25, "{one:?} {many:?}");
+    let at_once = |count: usize| {
+        let events = vec![Event::new(vec![7; BODY]); count];
+        let put = allocation_counter::measure(|| put_all(&channel, events)).count_total;
+        let take = allocation_counter::measure(|| take_up_to(&channel, count)).count_total;
+        (put, take)
+    };
+    let ways: [&dyn Fn(usize) -> (u64, u64); 2] = [&one_by_one, &at_once];
+    for allocations in ways {
+        allocations(5_000);
+        let (one, many) = (allocations(1), allocations(5_000));
+        assert!(one.0 <= 14 && one.1 <= 7, "{one:?}");
+        assert!(many.0 <= one.0 + 25 && many.1 <= one.1 + 25, "{one:?} {many:?}");
+    }
+}
+
+/// S6: an opening looks once at each segment's file, for its size, and at nothing else of it.
+#[test]
+fn an_opening_calls_once_for_each_segment() {
+    let calls = |segments: u64, closes: bool| {
+        let storage = SimDisk::new(1).storage();
+        let options = || options().segment_size(64 << 10);
+        let channel = FileChannel::open_on(Arc::clone(&storage), options()).expect("opens");
+        while channel.stats().segments < segments {
+            put(&channel, 100);
+        }
+        if closes {
+            channel.close().expect("works");
+        }
+        drop(channel);
+        let counts = Arc::new(Counts::default());
+        let counted = Arc::new(Counted(storage, Arc::clone(&counts)));
+        let found = cost(&counts, || drop(FileChannel::open_on(counted, options())));
+        (found.calls, found.reads)
+    };
+    for closes in [true, false] {
+        let [few, many] = [10, 30].map(|segments| calls(segments, closes));
+        assert_eq!(many.0 - few.0, 20, "closed: {closes}");
+        assert_eq!(many.1, few.1, "closed: {closes}");
+    }
 }
