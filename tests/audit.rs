@@ -107,6 +107,22 @@ fn channel(place: &Path, random: &mut Random, acks: u64) -> Result<Counts, Strin
     Ok(audit.counts)
 }
 
+/// Seen once, on a machine that was busy with others: two threads of a process that was killed, in one write.
+#[test]
+fn what_strace_repeats_of_a_call_that_never_ended_is_no_call() {
+    let steps = |last: &str| {
+        let open = "pwrite64(7</a>, \"\\x41\", 1, 8 <unfinished ...>";
+        let text = format!(
+            "1 {open}\n2 {last}\n1 <... pwrite64 resumed>) = ?\n2 +++ killed by SIGKILL +++\n"
+        );
+        Trace::parse(&text).steps.len()
+    };
+    assert_eq!(steps("pwrite64(7</a>, \"\\x41\", 1, 8 <unfinished ...>"), 1);
+    assert_eq!(steps("pwrite64(7</a>, \"\\x41\", 1, 9 <unfinished ...>"), 2);
+    assert_eq!(steps("pwrite64(7</a>, \"\\x42\", 1, 8 <unfinished ...>"), 2);
+    assert_eq!(steps("pwrite64(7</a>, \"\\x41\", 1, 8) = 1"), 3);
+}
+
 #[test]
 fn i1_i7_i12_every_acknowledgement_and_removal_is_backed_by_syncs() {
     let effort = Effort::get();

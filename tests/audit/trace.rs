@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 /// One system call.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Call {
     pub name: String,
     /// Of the descriptor that is its first argument.
@@ -79,7 +79,17 @@ impl Trace {
                 trace.steps.push(Step::End(call));
             }
         }
+        trace.drop_echoes();
         trace
+    }
+
+    /// While the process is killed, strace may show for a thread the call that another one is in: it reads the
+    /// call, fails, and shows what it read last. No two threads are in the same call with the same arguments.
+    fn drop_echoes(&mut self) {
+        let calls = &self.calls;
+        let is_echo =
+            |index: usize| calls[index].result.is_none() && calls[..index].contains(&calls[index]);
+        self.steps.retain(|step| !matches!(step, Step::Begin(index) if is_echo(*index)));
     }
 }
 
