@@ -38,6 +38,18 @@ pub enum ReadMode {
     Map,
 }
 
+/// How what needs a sync is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteMode {
+    /// Past the system's cache, where the file system has that (`O_DIRECT` of Linux), and through it elsewhere.
+    /// The default: a commit takes less time, most of all a large one. Who takes events that are no longer in
+    /// memory ([`ChannelOptions::memory_tail`]) reads them from the device.
+    Direct,
+    /// Through the system's cache, which then holds what was written last for whoever reads it: for consumers
+    /// that are behind all the time on a device that is slow to read.
+    Cached,
+}
+
 /// How to open a [`FileChannel`](crate::FileChannel) or a [`MemoryChannel`](crate::MemoryChannel).
 /// A limit may differ at every opening.
 ///
@@ -57,6 +69,7 @@ pub struct ChannelOptions {
     pub(crate) ack_durability: AckDurability,
     pub(crate) segment_size: u64,
     pub(crate) read_mode: ReadMode,
+    pub(crate) write_mode: WriteMode,
     pub(crate) checkpoint_interval: Duration,
     pub(crate) memory_tail: u64,
     pub(crate) background: bool,
@@ -94,6 +107,7 @@ impl ChannelOptions {
             ack_durability: AckDurability::Sync,
             segment_size: 32 << 20,
             read_mode: ReadMode::Pread,
+            write_mode: WriteMode::Direct,
             checkpoint_interval: Duration::from_secs(30),
             memory_tail: 4 << 20,
             background: true,
@@ -175,6 +189,14 @@ impl ChannelOptions {
         self
     }
 
+    /// How records are written with [`Durability::Sync`]; with any other they go through the system's cache.
+    /// Default: [`WriteMode::Direct`].
+    #[must_use]
+    pub fn write_mode(mut self, mode: WriteMode) -> Self {
+        self.write_mode = mode;
+        self
+    }
+
     /// How often the queue's state is stored aside, which shortens the next opening and frees segments.
     /// Each new segment does so too, whatever the interval. Default: 30 s, as Flume's.
     #[must_use]
@@ -199,6 +221,11 @@ impl ChannelOptions {
     pub fn background(mut self, background: bool) -> Self {
         self.background = background;
         self
+    }
+
+    /// Where puts are not synced, the cache is what makes them fast.
+    pub(crate) fn writes_direct(&self) -> bool {
+        self.durability == Durability::Sync && self.write_mode == WriteMode::Direct
     }
 
     pub(crate) fn validate(&self) -> Result<(), InvalidOption> {

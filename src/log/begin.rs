@@ -6,6 +6,7 @@
 //!    first of them on it counts; 6. only now is a record in it acknowledged, and a file recycled that the
 //!    state no longer lists. `docs/CRASH_SAFETY.md` goes through a crash after each.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -14,10 +15,11 @@ use super::directory::Directory;
 use super::group_commit::LANES;
 use super::lsn::Lsn;
 use super::moving::Moving;
+use super::output::{Output, Target};
 use super::record::{Kind, PendingRecord, Place};
 use super::segment::{PAGE, SegmentHeader, segment_name};
 use super::writer::{Keeper, Log, View, Writer, release};
-use crate::storage::{Access, File, StorageError};
+use crate::storage::{Access, DIRECT_BLOCK, File, StorageError, read_full_at};
 use crate::sync::lock;
 
 /// A segment is at least this many times as large as the state it begins with, so that states are at most
@@ -84,7 +86,8 @@ impl Log {
         let released = release(&mut segments, &done, done_too.then_some(sealed.number));
         drop(segments);
         self.behind.turn_to(&next);
-        *writer = next;
+        let before = std::mem::replace(writer, next);
+        writer.output.take_memory_of(before.output);
         self.recycle(keeper, &released)?;
         if request.claim != Claim::Swap {
             let size = keeper.pool.reserve_size();
@@ -117,36 +120,23 @@ impl Log {
         if !keeper.slots.make_room_for(&checkpoint)? {
             return Ok(None);
         }
-        let Some(prepared) =
+        let Some(capacity) =
             keeper.pool.obtain(number, needed, desired, request.claim == Claim::Put)?
         else {
             return Ok(None);
         };
         keeper.numbers_used = number;
-        let name = segment_name(number);
         let header = SegmentHeader {
             channel_id: self.channel_id,
             number,
             base: request.base,
             first_sequence: request.first_sequence,
-            capacity: prepared.capacity,
+            capacity,
             epoch: self.epoch,
         };
-        let seed = header.seed();
-        let file = prepared.file;
-        let place =
-            Place { lsn: request.base, watermark: request.base, sequence: view.next_sequence };
-        if planted!(HeaderBeforeState) {
-            self.directory.write(&*file, &name, &header.encode(), 0)?;
-            self.directory.sync_file(&*file, &name)?;
-        }
-        self.directory.write(&*file, &name, record.place(&seed, PAGE, place), PAGE)?;
-        if let Some(moved) = &request.moved {
-            moved.copy(&self.directory, &*file, &header, PAGE + record.size())?;
-        }
-        self.directory.sync_file(&*file, &name)?;
-        self.directory.write(&*file, &name, &header.encode(), 0)?;
-        self.directory.sync_file(&*file, &name)?;
+        let mut next = self.open_writer(header, view.next_sequence)?;
+        self.write_beginning(&mut next, &mut record, request, view)?;
+        debug_assert_eq!(next.offset, head);
         self.raise_watermark(lsn);
         checkpoint.numbers_used = number;
         keeper.slots.write(&mut checkpoint)?;
@@ -157,8 +147,52 @@ impl Log {
         if request.claim != Claim::Swap {
             self.replenish(keeper, self.reserve_size(encoded.len()), number)?;
         }
-        let lanes = open_lanes(&self.directory, &name, vec![file])?;
-        Ok(Some(Writer::new(header, head, view.next_sequence, lanes)))
+        Ok(Some(next))
+    }
+
+    fn open_writer(
+        &self,
+        header: SegmentHeader,
+        next_sequence: u64,
+    ) -> Result<Writer, StorageError> {
+        open_writer(
+            &self.directory,
+            header,
+            (PAGE, next_sequence),
+            self.segment_size,
+            self.is_direct,
+        )
+    }
+
+    /// Steps 3 and 4 of the module's list.
+    fn write_beginning(
+        &self,
+        next: &mut Writer,
+        state: &mut PendingRecord,
+        request: &NewSegment<'_>,
+        view: &View<'_>,
+    ) -> Result<(), StorageError> {
+        let Writer { header, name, seed, lanes, output, offset, .. } = next;
+        let (file, through_cache) = (&*lanes[0], &*lanes[LANES]);
+        let target = Target { directory: &self.directory, file, name, ahead: None };
+        // It is looked at again when the file is recycled.
+        let write_header = || {
+            self.directory.write(through_cache, name, &header.encode(), 0)?;
+            self.directory.sync_file(through_cache, name)
+        };
+        if planted!(HeaderBeforeState) {
+            write_header()?;
+        }
+        let place =
+            Place { lsn: request.base, watermark: request.base, sequence: view.next_sequence };
+        output.put(&target, state.place(seed, PAGE, place), true)?;
+        if let Some(moved) = &request.moved {
+            moved.copy(output, &target, header)?;
+        }
+        output.write_out(&target)?;
+        *offset = output.end();
+        self.directory.sync_file(file, name)?;
+        write_header()
     }
 
     pub(super) fn reserve_size(&self, state_size: usize) -> u64 {
@@ -166,15 +200,62 @@ impl Log {
     }
 }
 
-/// Completes the descriptions of the segment being written.
-pub(super) fn open_lanes(
+/// A writer at an offset of the segment with this header, which is there, and at a sequence.
+pub(super) fn open_writer(
+    directory: &Directory,
+    header: SegmentHeader,
+    (offset, next_sequence): (u64, u64),
+    segment_size: u64,
+    is_direct: bool,
+) -> Result<Writer, StorageError> {
+    let name = segment_name(header.number);
+    // The last block is written as a whole, so there must be room for all of it.
+    let may_be_direct = is_direct && header.capacity.is_multiple_of(DIRECT_BLOCK as u64);
+    let lanes = match may_be_direct {
+        true => open_direct(directory, &name)?,
+        false => None,
+    };
+    let is_direct = lanes.is_some();
+    let lanes = match lanes {
+        Some(lanes) => lanes,
+        None => open_lanes(directory, &name, Access::ReadWrite)?,
+    };
+    let unit = if is_direct { DIRECT_BLOCK as u64 } else { 1 };
+    let at = offset / unit * unit;
+    let mut output = Output::new(is_direct, segment_size, at);
+    if at < offset {
+        let mut block = vec![0; (offset - at) as usize];
+        let file = directory.open(&name, Access::Read)?;
+        let read = read_full_at(&*file, &mut block, at).and_then(|count| match count {
+            _ if count == block.len() => Ok(()),
+            _ => Err(ErrorKind::UnexpectedEof.into()),
+        });
+        read.map_err(|error| directory.error(&name, "read", error))?;
+        output.resume(&block);
+    }
+    Ok(Writer::new(header, next_sequence, lanes, output))
+}
+
+/// `None` where the file system does not take direct writes.
+fn open_direct(
     directory: &Directory,
     name: &str,
-    mut lanes: Vec<Arc<dyn File>>,
-) -> Result<Vec<Arc<dyn File>>, StorageError> {
-    while lanes.len() <= LANES {
-        lanes.push(directory.open(name, Access::ReadWrite)?);
+) -> Result<Option<Vec<Arc<dyn File>>>, StorageError> {
+    match open_lanes(directory, name, Access::Direct) {
+        Err(error) if error.kind() == ErrorKind::Unsupported => Ok(None),
+        outcome => outcome.map(Some),
     }
+}
+
+/// The descriptions of the segment being written.
+fn open_lanes(
+    directory: &Directory,
+    name: &str,
+    access: Access,
+) -> Result<Vec<Arc<dyn File>>, StorageError> {
+    let mut lanes: Vec<_> =
+        (0..LANES).map(|_| directory.open(name, access)).collect::<Result<_, _>>()?;
+    lanes.push(directory.open(name, Access::ReadWrite)?);
     Ok(lanes)
 }
 

@@ -16,6 +16,7 @@ mod group_commit;
 mod lsn;
 mod moving;
 mod open;
+mod output;
 mod pool;
 mod read_ahead;
 mod reader;

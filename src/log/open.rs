@@ -12,13 +12,14 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use super::begin::{Claim, NewSegment, open_lanes, reserve_size};
+use super::begin::{Claim, NewSegment, open_writer, reserve_size};
 use super::behind::Behind;
 use super::checkpoint::{Checkpoint, SLOTS, Sealed};
 use super::directory::Directory;
 use super::error::LogError;
 use super::lsn::Lsn;
 use super::moving::{Moving, rewrite};
+use super::output::Output;
 use super::pool::{Pool, is_full};
 use super::segment::{PAGE, STATED_MAX, SegmentHeader};
 use super::slots::Slots;
@@ -37,6 +38,8 @@ const PASSED_OVER_END: u64 = 1 << 24;
 #[derive(Clone, Debug)]
 pub(crate) struct LogOptions {
     pub(crate) segment_size: u64,
+    /// Whether segments are written past the system's cache, where the file system has that.
+    pub(crate) is_direct: bool,
     /// Bytes of the largest ack record there can be.
     pub(crate) ack_size_max: u64,
 }
@@ -106,7 +109,7 @@ impl Log {
         adopt_files(&directory, survey, &mut keeper.pool)?;
         let writer = match &survey.tail {
             None => unborn_writer(survey),
-            Some(tail) => writer_at(&directory, tail, view)?,
+            Some(tail) => writer_at(&directory, tail, view, options)?,
         };
         let log = Log {
             segments: Mutex::new(Segments {
@@ -118,6 +121,7 @@ impl Log {
             channel_id: checkpoint.channel_id,
             epoch: checkpoint.epoch,
             segment_size: options.segment_size,
+            is_direct: options.is_direct,
             ack_size_max: options.ack_size_max,
             watermark: AtomicU64::new(survey.watermark.0),
             behind: Behind::of(&writer),
@@ -331,12 +335,17 @@ fn unborn_writer(survey: &Survey) -> Writer {
         capacity: PAGE,
         epoch: 0,
     };
-    Writer::new(header, PAGE, 0, Vec::new())
+    Writer::new(header, 0, Vec::new(), Output::new(false, 0, PAGE))
 }
 
-fn writer_at(directory: &Directory, tail: &Tail, view: &View<'_>) -> Result<Writer, StorageError> {
-    let lanes = open_lanes(directory, &tail.name(), Vec::new())?;
-    Ok(Writer::new(tail.header.clone(), tail.end_offset, view.next_sequence, lanes))
+fn writer_at(
+    directory: &Directory,
+    tail: &Tail,
+    view: &View<'_>,
+    options: &LogOptions,
+) -> Result<Writer, StorageError> {
+    let at = (tail.end_offset, view.next_sequence);
+    open_writer(directory, tail.header.clone(), at, options.segment_size, options.is_direct)
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]

@@ -11,12 +11,12 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use memmap2::MmapOptions;
 
-use super::{Access, File, Lock, Map, Storage, StorageError};
+use super::{Access, DIRECT_BLOCK, File, Lock, Map, Storage, StorageError};
 
 /// `O_NOFOLLOW | O_NONBLOCK` where their values are known (the C library is no direct dependency). They
 /// close the gap between looking at a name and opening it: a link put there meanwhile is refused, a FIFO
@@ -36,6 +36,22 @@ const OPEN_FLAGS: i32 = if cfg!(not(target_os = "linux")) {
     0
 };
 
+/// `O_DIRECT` where its value is known; elsewhere nothing is written past the cache.
+const OPEN_DIRECT: Option<i32> = if cfg!(not(target_os = "linux")) {
+    None
+} else if cfg!(any(
+    target_arch = "x86",
+    target_arch = "x86_64",
+    target_arch = "riscv64",
+    target_arch = "s390x"
+)) {
+    Some(0o40_000)
+} else if cfg!(any(target_arch = "arm", target_arch = "aarch64")) {
+    Some(0o200_000)
+} else {
+    None
+};
+
 /// How often [`OsStorage::lock`] starts over because the file was replaced while it was being locked.
 const LOCK_ATTEMPTS_MAX: u32 = 100;
 
@@ -52,6 +68,8 @@ pub struct OsStorage {
     /// Held open for [`Storage::sync_directory`]: a description opened after a write-back error may
     /// never be told of it.
     directory: fs::File,
+    /// Whether the file system takes direct writes, once that was tried.
+    takes_direct: OnceLock<bool>,
 }
 
 impl OsStorage {
@@ -71,7 +89,7 @@ impl OsStorage {
         check_directory(given).map_err(failed("open directory"))?;
         let path = fs::canonicalize(given).map_err(failed("open directory"))?;
         let directory = fs::File::open(&path).map_err(failed("open directory"))?;
-        Ok(OsStorage { path, location, directory })
+        Ok(OsStorage { path, location, directory, takes_direct: OnceLock::new() })
     }
 
     fn path_of(&self, name: &str) -> io::Result<PathBuf> {
@@ -87,6 +105,18 @@ impl OsStorage {
 
     fn file(&self, file: fs::File) -> OsFile {
         OsFile { file, directory: self.path.clone() }
+    }
+
+    /// Whether `file`, opened for direct writes, takes blocks of [`DIRECT_BLOCK`]. Some file systems let a file
+    /// be opened so and refuse what is then asked of it; a read, which needs the same alignment, tells. That is
+    /// tried once.
+    fn takes_direct(&self, file: &fs::File) -> bool {
+        *self.takes_direct.get_or_init(|| {
+            let mut memory = vec![0; 2 * DIRECT_BLOCK];
+            let start = memory.as_ptr().align_offset(DIRECT_BLOCK);
+            let block = &mut memory[start..start + DIRECT_BLOCK];
+            !matches!(file.read_at(block, 0), Err(error) if is_refusal(&error))
+        })
     }
 }
 
@@ -120,12 +150,23 @@ impl Storage for OsStorage {
     fn open(&self, name: &str, access: Access) -> io::Result<Arc<dyn File>> {
         let path = self.path_of(name)?;
         check_plain(&fs::symlink_metadata(&path)?)?;
+        let direct = match access {
+            Access::Direct => OPEN_DIRECT.ok_or(ErrorKind::Unsupported)?,
+            Access::Read | Access::ReadWrite => 0,
+        };
         let file = fs::OpenOptions::new()
             .read(true)
-            .write(access == Access::ReadWrite)
-            .custom_flags(OPEN_FLAGS)
-            .open(path)?;
+            .write(access != Access::Read)
+            .custom_flags(OPEN_FLAGS | direct)
+            .open(path)
+            .map_err(|error| match access {
+                Access::Direct if is_refusal(&error) => ErrorKind::Unsupported.into(),
+                _ => error,
+            })?;
         check_plain(&file.metadata()?)?;
+        if access == Access::Direct && !self.takes_direct(&file) {
+            return Err(ErrorKind::Unsupported.into());
+        }
         Ok(Arc::new(self.file(file)))
     }
 
@@ -353,6 +394,11 @@ fn hold(path: &Path, file: fs::File) -> io::Result<Option<fs::File>> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Whether a file system says that it has no direct access of this kind.
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported)
 }
 
 fn check_plain(metadata: &fs::Metadata) -> io::Result<()> {

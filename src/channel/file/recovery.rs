@@ -98,6 +98,7 @@ pub(super) fn open(
     let _ = lock.write_note(&format!("pid {}", std::process::id()));
     let log_options = LogOptions {
         segment_size: options.segment_size,
+        is_direct: options.writes_direct(),
         ack_size_max: ACK_OVERHEAD + 16 * options.transaction_events as u64,
     };
     let location = storage.location();

@@ -124,6 +124,28 @@ impl State {
     }
 
     /// Writes; `fault` says where the bytes really go.
+    ///
+    /// What is written over itself, at the beginning and the end, counts as not written: a write of whole
+    /// blocks is no more to a device than the same change made in the cache, which gives it whole blocks too.
+    pub(super) fn write_direct(
+        &mut self,
+        handle: u64,
+        bytes: &[u8],
+        offset: u64,
+        fault: Option<Fault>,
+    ) -> io::Result<usize> {
+        let mut former = vec![0; bytes.len()];
+        let former_size = self.content(handle)?.read(&mut former, offset);
+        let is_new = |at: &usize| *at >= former_size || former[*at] != bytes[*at];
+        let Some(first) = (0..bytes.len()).find(is_new) else {
+            return Ok(bytes.len());
+        };
+        let last = (first..bytes.len()).rfind(is_new).unwrap_or(first);
+        let written = self.write(handle, &bytes[first..=last], offset + first as u64, fault)?;
+        if written <= last - first { Ok(first + written) } else { Ok(bytes.len()) }
+    }
+
+    /// Writes; `fault` says where the bytes really go.
     pub(super) fn write(
         &mut self,
         handle: u64,

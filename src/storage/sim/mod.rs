@@ -89,7 +89,8 @@ struct WriteBack {
 
 impl SimDisk {
     /// An empty disk without a limit to its space. The seed decides what the disk decides by itself: the
-    /// order of [`Storage::list`], identities, what a failed allocation keeps.
+    /// order of [`Storage::list`], identities, what a failed allocation keeps. With an even one it takes no
+    /// direct writes ([`SimDisk::set_direct`]).
     pub fn new(seed: u64) -> SimDisk {
         SimDisk::with_state(State::new(seed), 0, seed)
     }
@@ -113,6 +114,11 @@ impl SimDisk {
     /// does not rest on chance.
     pub fn set_chance(&self, has_chance: bool) {
         self.inner().state.has_chance = has_chance;
+    }
+
+    /// Whether files may be opened for [`Access::Direct`](super::Access::Direct).
+    pub fn set_direct(&self, takes_direct: bool) {
+        self.inner().state.takes_direct = takes_direct;
     }
 
     /// How many calls there have been. [`Storage::location`], [`Storage::unique_id`] and [`Storage::chance`]

@@ -29,6 +29,7 @@ pub(super) struct State {
     pub(super) capacity: Option<u64>,
     pub(super) is_friendly: bool,
     pub(super) has_chance: bool,
+    pub(super) takes_direct: bool,
     pub(super) keeps_versions: bool,
     /// Whether the read of the newest call delivered other bytes than it should have.
     pub(super) is_distorted: bool,
@@ -98,6 +99,7 @@ impl State {
             capacity: None,
             is_friendly: false,
             has_chance: false,
+            takes_direct: !seed.is_multiple_of(2),
             keeps_versions: false,
             is_distorted: false,
             next_id: 1,
