@@ -41,12 +41,13 @@ pub enum ReadMode {
 /// How what needs a sync is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteMode {
-    /// Past the system's cache, where the file system has that (`O_DIRECT` of Linux), and through it elsewhere.
-    /// The default: a commit takes less time, most of all a large one. Who takes events that are no longer in
-    /// memory ([`ChannelOptions::memory_tail`]) reads them from the device.
+    /// Past the system's cache where the file system has that (`O_DIRECT` of Linux), and through it
+    /// elsewhere. The default: commits take less time, those of 0.5 MB and producers beside consumers most of
+    /// all. Events that are no longer in memory ([`ChannelOptions::memory_tail`]) are read from the device.
+    /// Commits above 1 MiB go through the cache.
     Direct,
-    /// Through the system's cache, which then holds what was written last for whoever reads it: for consumers
-    /// that are behind all the time on a device that is slow to read.
+    /// Through the system's cache, which then holds what was written last: for consumers that are often
+    /// behind by more than fits into memory, on a device that is slow to read.
     Cached,
 }
 

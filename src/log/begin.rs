@@ -231,6 +231,9 @@ pub(super) fn open_writer(
             _ => Err(ErrorKind::UnexpectedEof.into()),
         });
         read.map_err(|error| directory.error(&name, "read", error))?;
+        if planted!(BlockNotTakenIn) {
+            block.fill(0);
+        }
         output.resume(&block);
     }
     Ok(Writer::new(header, next_sequence, lanes, output))

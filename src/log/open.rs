@@ -91,13 +91,7 @@ impl Log {
         if survey.tail.is_none() {
             slots.renew_the_only_one();
         }
-        // Both slots: the next opening writes over the newest first, and if power fails in that write, what
-        // is left must know of the number that is set aside here.
-        if !slots.write(&mut checkpoint)? {
-            return Ok(None);
-        }
-        let one_only = planted!(CleanByOneSlot) || planted!(OlderSlotFirst);
-        if !one_only && !slots.write(&mut checkpoint)? {
+        if !write_both(&mut slots, &mut checkpoint)? {
             return Ok(None);
         }
         // What the listing shows may not be durable yet: see the pool on why that matters.
@@ -253,6 +247,13 @@ impl Log {
         }
         Ok(())
     }
+}
+
+/// Both slots: the next opening writes over the newest first, and if power fails in that write, what is left
+/// must know of the number that is set aside here. False when the disk has no room.
+fn write_both(slots: &mut Slots, checkpoint: &mut Checkpoint) -> Result<bool, StorageError> {
+    let one_only = planted!(CleanByOneSlot) || planted!(OlderSlotFirst);
+    Ok(slots.write(checkpoint)? && (one_only || slots.write(checkpoint)?))
 }
 
 /// Numbers that are left out, by chance: this directory may have been put back to an earlier day, and hold

@@ -1,11 +1,11 @@
 //! The way of records into the segment being written: they are copied together, which is cheaper than further
 //! calls, and written in pieces of memory.
 //!
-//! Through a direct file ([`Access::Direct`]) whole blocks are written. The last one is filled up with zeros,
-//! which are no record, and written again with what comes next: so it stays in memory, and the next write
-//! begins with it. A crash in that write finds the block as it was or as it is to be, and what was in it is the
-//! same in both; the system's cache writes a page again in the same way. Nobody reads a block that is being
-//! written again beyond what is in it already.
+//! Past the system's cache ([`Access::Direct`]) whole blocks are written. The last one is filled up with
+//! zeros, which are no record, and written again with what comes next: so it stays in memory, and the next
+//! write begins with it. A crash in that write finds the block as it was or as it is to be, and what was in
+//! it is the same in both; the system's cache writes a page again in the same way. Writes follow one another,
+//! so no older version of a block reaches the device after a newer one.
 //!
 //! [`Access::Direct`]: crate::storage::Access::Direct
 
@@ -79,11 +79,15 @@ pub(super) struct Sheet {
 
 impl Output {
     /// For a segment of a log with segments of this size; the next byte goes to `at`, a multiple of the unit.
-    /// Past the system's cache each call waits for the device, so they are as large as a record may be that is
-    /// encoded before it is written.
+    ///
+    /// Past the system's cache each call waits for the device. So any record that is encoded before it is
+    /// written goes with one call, behind what is in its first block.
     pub(super) fn new(is_direct: bool, segment_size: u64, at: u64) -> Output {
         let (unit, size) = match is_direct {
-            true => (DIRECT_BLOCK, whole_size(segment_size) / DIRECT_BLOCK * DIRECT_BLOCK),
+            true => {
+                let whole = whole_size(segment_size).next_multiple_of(DIRECT_BLOCK);
+                (DIRECT_BLOCK, whole + DIRECT_BLOCK)
+            }
             false => (1, piece_size(segment_size)),
         };
         debug_assert!(at.is_multiple_of(unit as u64));
@@ -107,7 +111,8 @@ impl Output {
         self.written = block.len();
     }
 
-    /// Takes the next bytes. Those that are `alone` need no copy where any number can be written.
+    /// Takes a record. One that is `alone` needs no copy where any number of bytes can be written. A write
+    /// ends with a record, unless that is larger than a piece.
     pub(super) fn put(
         &mut self,
         target: &Target<'_>,
@@ -119,6 +124,9 @@ impl Output {
             target.write(bytes, self.piece.at)?;
             self.piece.at += bytes.len() as u64;
             return Ok(());
+        }
+        if bytes.len() > self.room() {
+            self.write_out(target)?;
         }
         while !bytes.is_empty() {
             bytes = &bytes[self.fill(bytes)..];

@@ -1,17 +1,18 @@
-//! A large record on its way into the log: it is encoded, checksummed and written a piece at a time, while the
-//! piece is in the processor's cache and what was written before is on its way to the device. It needs no
+//! A large record on its way into the log: it is encoded, checksummed and written a piece at a time, while
+//! the piece is in the processor's cache and what was written before is on its way to the device. It needs no
 //! memory of its own size.
 //!
 //! The first piece of a large record is written last, because the header in it has the checksum of all. A
-//! crash before that leaves no record there, as a crash within a single write may. What came before the record
-//! in its first piece is of the same group, so nobody was told of it yet, or was written before.
+//! crash before that leaves no record there, as a crash within a single write may. What came before the
+//! record in its first piece is of the same group, so nobody was told of it yet, or was written before.
 
 use super::output::{Output, Target};
 use super::record::{HEADER_SIZE, Kind, PendingRecord, Place, Seed, record_size, seal};
 use crate::storage::{DIRECT_BLOCK, StorageError};
 
-/// Records above this are encoded while they are written. Below, what it spares does not make up for the pages
-/// that are written twice, where one piece ends in the middle of them and they are on their way to the device.
+/// Records above this are encoded while they are written. Below, what it spares does not make up for the
+/// pages that are written twice, where one piece ends in the middle of them and they are on their way to the
+/// device.
 const WHOLE_MAX: usize = 1 << 20;
 /// In small segments, such as tests have, it is this part of one,
 const WHOLE_SHARE: u64 = 16;
@@ -21,7 +22,8 @@ const WHOLE_MIN: usize = 8 << 10;
 /// Bytes of a piece of a large record: much more would not stay in the processor's cache on the way.
 pub(super) const PIECE_MAX: usize = 256 << 10;
 
-/// Slices of this part of a piece and longer are written from where they are, unless whole blocks are written,
+/// Slices of this part of a piece and longer are written from where they are, unless whole blocks are
+/// written,
 const UNCOPIED_SHARE: usize = 4;
 /// and so are records of a group of this size and larger: a call of their own costs less than a copy.
 pub(super) const UNCOPIED: usize = PIECE_MAX / UNCOPIED_SHARE;
@@ -70,8 +72,8 @@ pub(super) fn piece_size(segment_size: u64) -> usize {
     whole_size(segment_size).min(PIECE_MAX) / DIRECT_BLOCK * DIRECT_BLOCK
 }
 
-/// Takes a record of this payload, and says how long it is. It is written in pieces of `piece_size` bytes, the
-/// last one when the rest of the output is.
+/// Takes a record of this payload, and says how long it is. It is written in pieces of `piece_size` bytes,
+/// the last one when the rest of the output is.
 pub(super) fn stream(
     output: &mut Output,
     target: &Target<'_>,

@@ -61,8 +61,8 @@ pub(super) struct Writer {
     pub(super) seed: Seed,
     pub(super) offset: u64,
     pub(super) next_sequence: u64,
-    /// Descriptions of its file: one for each lane, and one that goes through the cache, for large records and
-    /// for [`Behind`].
+    /// Descriptions of its file: one for each lane, and one that goes through the cache, for large records
+    /// and for [`Behind`].
     pub(super) lanes: Vec<Arc<dyn File>>,
     pub(super) output: Output,
 }
@@ -409,8 +409,8 @@ pub(super) mod tests {
     use super::super::scan::{Origin, Scanner};
     use super::super::stream::{Out, UNCOPIED};
     use super::*;
-    use crate::storage::Access;
-    use crate::storage::sim::{CallKind, Fault, FaultPlan, SimDisk};
+    use crate::storage::sim::{CallKind, Crash, Fault, FaultPlan, SimDisk};
+    use crate::storage::{Access, DIRECT_BLOCK};
 
     /// A log that is written through the cache.
     pub(in crate::log) fn log(disk: &SimDisk, segment_size: u64) -> Log {
@@ -520,10 +520,13 @@ pub(super) mod tests {
         };
         assert_eq!(group(&[10]), 1);
         assert_eq!(group(&[10, 70_000, 300_000, 10]), 1);
-        let left = most - (lock(&log.writer).offset % 4096) as usize - 2 * HEADER_SIZE;
+        assert_eq!(group(&[most - HEADER_SIZE]), 1);
+        let begin = lock(&log.writer).offset as usize % DIRECT_BLOCK;
+        let left = most + DIRECT_BLOCK - begin - 2 * HEADER_SIZE;
         assert_eq!(group(&[left - 8, 8]), 1, "it ends with the call");
-        assert_eq!(lock(&log.writer).offset % 4096, 0);
-        assert_eq!(group(&[most - 8, 8]), 2);
+        assert_eq!(lock(&log.writer).offset as usize % DIRECT_BLOCK, 0);
+        assert_eq!(group(&[most - HEADER_SIZE, DIRECT_BLOCK - HEADER_SIZE]), 1);
+        assert_eq!(group(&[most - HEADER_SIZE, DIRECT_BLOCK]), 2);
     }
 
     /// I1, I2: each write past the cache is of whole blocks, and in the first of them is what was there.
@@ -536,7 +539,7 @@ pub(super) mod tests {
             let group = append(&log, &[size]);
             log.sync(&group).expect("works");
             all.push((group, size));
-            let image = disk.crash(&crate::storage::sim::Crash::LoseAll);
+            let image = disk.crash(&Crash::LoseAll);
             for (group, size) in &all {
                 assert_eq!(payloads(&image, &log, group), [vec![7; *size]]);
             }

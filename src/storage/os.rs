@@ -107,9 +107,9 @@ impl OsStorage {
         OsFile { file, directory: self.path.clone() }
     }
 
-    /// Whether `file`, opened for direct writes, takes blocks of [`DIRECT_BLOCK`]. Some file systems let a file
-    /// be opened so and refuse what is then asked of it; a read, which needs the same alignment, tells. That is
-    /// tried once.
+    /// Whether `file`, opened for direct writes, takes blocks of [`DIRECT_BLOCK`]. Some file systems let a
+    /// file be opened so and refuse what is then asked of it; a read, which needs the same alignment, tells.
+    /// That is tried once.
     fn takes_direct(&self, file: &fs::File) -> bool {
         *self.takes_direct.get_or_init(|| {
             let mut memory = vec![0; 2 * DIRECT_BLOCK];

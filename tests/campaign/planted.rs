@@ -63,6 +63,8 @@ const CATCHES: &[Catch] = &[
     ),
     chain("SyncOfTheOtherLaneOnly"),
     shuttle("FullDiskSwallowed"),
+    exhaustive("BlockForgotten"),
+    exhaustive("BlockNotTakenIn"),
     shuttle("ShortWriteIgnored"),
     chain("NoSegmentNameSync"),
     faults("NameBeforeSize"),

@@ -123,10 +123,9 @@ impl State {
         Ok(&self.inodes[&inode].cache)
     }
 
-    /// Writes; `fault` says where the bytes really go.
-    ///
-    /// What is written over itself, at the beginning and the end, counts as not written: a write of whole
-    /// blocks is no more to a device than the same change made in the cache, which gives it whole blocks too.
+    /// As [`State::write`], of whole blocks. What is written over itself, at the beginning and the end,
+    /// counts as not written: to a device such a write is no more than the same change made in the cache,
+    /// which gives it whole pages too.
     pub(super) fn write_direct(
         &mut self,
         handle: u64,
