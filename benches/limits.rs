@@ -1,7 +1,7 @@
 //! Bare loops without format, queue or recovery that do the least of what a channel does: how much of what
 //! it misses is the disk's and the machine's own. No proof: a cleverer loop may do better. Plain numbers;
 //! every loop has its turn in every round. Rates are medians of the rounds, percentiles are of all rounds
-//! together.
+//! together. "Direct" is past the system's cache, and left out where that cannot be.
 //!
 //! `cargo bench --bench limits`; `FLUMEN_BENCH_DIR` says where.
 #![allow(clippy::disallowed_methods, reason = "a bench works on files and with the clock")]
@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
+use support::direct::Direct;
 use support::{BODY, RECORD_OVERHEAD, Raw};
 
 const ROUNDS: usize = 9;
@@ -57,38 +58,55 @@ fn rate(mut act: impl FnMut()) -> f64 {
     f64::from(count) / begin.elapsed().as_secs_f64()
 }
 
+/// The rate of a loop that writes past the cache; not a number where that cannot be.
+fn direct_rate(direct: &Option<Direct>, act: impl Fn(&Direct)) -> f64 {
+    direct.as_ref().map_or(f64::NAN, |direct| rate(|| act(direct)))
+}
+
 /// S2: what raw leaves out, since its bytes are there already: each event is copied into the record, and the
-/// record is checksummed.
+/// record is checksummed. The same past the cache, where the record is made in the memory that is written.
 fn one_producer() {
-    println!("one producer        commits/s of raw   share left with copy and checksum");
+    println!("                                  share of raw");
+    println!(
+        "one producer   commits/s of raw   copy and checksum   direct   direct, copy and checksum"
+    );
     for events in [1, 100, 1000, 10_000] {
+        let size = record(events);
         let (mut raw, mut other) = (Raw::new(), Raw::new());
-        let bytes = vec![9; record(events)];
-        let (body, mut buffer) = (vec![7; BODY], Vec::with_capacity(record(events)));
-        let [plain, encoded] = rounds([
+        let (direct, other_direct) = (Direct::new(size), Direct::new(size));
+        let (bytes, body, mut buffer) = (vec![9; size], vec![7; BODY], vec![0; size]);
+        let [plain, shares @ ..] = rounds([
+            &mut || rate(|| raw.commit(&bytes)),
             &mut || {
                 rate(|| {
-                    raw.write(&bytes);
-                    raw.sync();
+                    encode(&mut buffer, &body);
+                    other.commit(&buffer);
                 })
             },
+            &mut || direct_rate(&direct, |direct| direct.commit(size, |_| ())),
             &mut || {
-                rate(|| {
-                    buffer.clear();
-                    buffer.resize(RECORD_OVERHEAD, 0);
-                    for _ in 0..events {
-                        buffer.extend_from_slice(&(BODY as u64).to_le_bytes());
-                        buffer.extend_from_slice(&body);
-                    }
-                    let sum = crc32fast::hash(&buffer);
-                    buffer[..4].copy_from_slice(&sum.to_le_bytes());
-                    other.write(&buffer);
-                    other.sync();
+                direct_rate(&other_direct, |direct| {
+                    direct.commit(size, |record| encode(record, &body));
                 })
             },
         ]);
-        println!("{events:8} events {plain:18.0} {:36.2}", encoded / plain);
+        let [encoded, direct, direct_encoded] = shares.map(|rate| match rate.is_nan() {
+            true => "-".to_string(),
+            false => format!("{:.2}", rate / plain),
+        });
+        println!("{events:7} events {plain:18.0} {encoded:>19} {direct:>8} {direct_encoded:>27}");
     }
+}
+
+fn encode(record: &mut [u8], body: &[u8]) {
+    let (head, events) = record.split_at_mut(RECORD_OVERHEAD);
+    head.fill(0);
+    for event in events.chunks_exact_mut(BODY + 8) {
+        event[..8].copy_from_slice(&(BODY as u64).to_le_bytes());
+        event[8..].copy_from_slice(body);
+    }
+    let sum = crc32fast::hash(record);
+    record[..4].copy_from_slice(&sum.to_le_bytes());
 }
 
 /// What S3 and S5 pay beside the disk: two threads wake each other in turn, with no work between.
@@ -124,32 +142,46 @@ fn waking() {
 /// S3: a group that always holds everybody, so that no sync is for a part of them. One thread more leads.
 fn groups() {
     println!(
-        "\nproducers   commits/s   times one producer   p99 in raw syncs   p99 of raw in raw syncs"
+        "\nproducers          commits/s   times one producer   p99 in raw syncs   p99 of one in raw syncs"
     );
     for producers in [8, 64] {
         let (mut raw, mut other) = (Raw::new(), Raw::new());
-        let (single, group) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
-        let [one, all] = rounds([
+        let (size, bytes) = (record(1), vec![9; producers * record(1)]);
+        let [direct, other_direct] = [(); 2].map(|()| Direct::new(bytes.len()));
+        let times = [(); 4].map(|()| Mutex::new(Vec::new()));
+        let timed = |times: &Mutex<Vec<Duration>>, commit: &mut dyn FnMut()| {
+            let begin = Instant::now();
+            commit();
+            times.lock().expect("no panic").push(begin.elapsed());
+        };
+        let rates = rounds([
+            &mut || rate(|| timed(&times[0], &mut || raw.commit(&bytes[..size]))),
+            &mut || full_groups(producers, &mut || other.commit(&bytes), &times[1]),
             &mut || {
-                rate(|| {
-                    let begin = Instant::now();
-                    raw.write(&[9; record(1)]);
-                    raw.sync();
-                    single.lock().expect("no panic").push(begin.elapsed());
+                direct_rate(&direct, |direct| {
+                    timed(&times[2], &mut || direct.commit(size, |_| ()));
                 })
             },
-            &mut || full_groups(producers, &mut other, &group),
+            &mut || {
+                other_direct.as_ref().map_or(f64::NAN, |direct| {
+                    full_groups(producers, &mut || direct.commit(bytes.len(), |_| ()), &times[3])
+                })
+            },
         ]);
-        let mut single = single.into_inner().expect("no panic");
-        let (sync, raw_p99) = (percentile(&mut single, 50), percentile(&mut single, 99));
-        let p99 = percentile(&mut group.into_inner().expect("no panic"), 99);
-        let in_syncs = |time: Duration| time.as_secs_f64() / sync.as_secs_f64();
-        println!(
-            "{producers:9} {all:11.0} {:20.1} {:18.1} {:25.1}",
-            all / one,
-            in_syncs(p99),
-            in_syncs(raw_p99)
-        );
+        let mut times = times.map(|times| times.into_inner().expect("no panic"));
+        let sync = percentile(&mut times[0], 50).as_secs_f64();
+        for (number, name) in [(0, ""), (2, "direct")] {
+            let (one, all) = (rates[number], rates[number + 1]);
+            if all.is_nan() {
+                continue;
+            }
+            let [one_p99, p99] = [number, number + 1]
+                .map(|number| percentile(&mut times[number], 99).as_secs_f64() / sync);
+            println!(
+                "{producers:9} {name:6} {all:11.0} {:20.1} {p99:18.1} {one_p99:25.1}",
+                all / one
+            );
+        }
     }
 }
 
@@ -158,10 +190,9 @@ fn percentile(times: &mut [Duration], percent: usize) -> Duration {
     times[(times.len() * percent / 100).min(times.len() - 1)]
 }
 
-/// Commits a second of so many threads that go in step: this one waits for all, writes and syncs for them, and
-/// wakes each.
-fn full_groups(producers: usize, raw: &mut Raw, times: &Mutex<Vec<Duration>>) -> f64 {
-    let bytes = vec![9; producers * record(1)];
+/// Commits a second of so many threads that go in step: this one waits for all, writes and syncs for them by
+/// `commit`, and wakes each.
+fn full_groups(producers: usize, commit: &mut dyn FnMut(), times: &Mutex<Vec<Duration>>) -> f64 {
     let (turn, arrived) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let (leader, begin) = (std::thread::current(), Instant::now());
     let (mut groups, mut ends) = (0, false);
@@ -169,14 +200,14 @@ fn full_groups(producers: usize, raw: &mut Raw, times: &Mutex<Vec<Duration>>) ->
         let produce = || {
             let mut own = Vec::new();
             for group in 1.. {
-                let commit = Instant::now();
+                let begin = Instant::now();
                 if arrived.fetch_add(1, Ordering::AcqRel) + 1 == producers * group {
                     leader.unpark();
                 }
                 while turn.load(Ordering::Acquire) < group {
                     std::thread::park();
                 }
-                own.push(commit.elapsed());
+                own.push(begin.elapsed());
                 if turn.load(Ordering::Acquire) == usize::MAX {
                     break;
                 }
@@ -188,8 +219,7 @@ fn full_groups(producers: usize, raw: &mut Raw, times: &Mutex<Vec<Duration>>) ->
             while arrived.load(Ordering::Acquire) < producers * (groups + 1) {
                 std::thread::park();
             }
-            raw.write(&bytes);
-            raw.sync();
+            commit();
             groups += 1;
             ends = begin.elapsed() >= TIME;
             turn.store(if ends { usize::MAX } else { groups }, Ordering::Release);
@@ -200,7 +230,8 @@ fn full_groups(producers: usize, raw: &mut Raw, times: &Mutex<Vec<Duration>>) ->
 }
 
 /// S5: a batch of 100 is written and synced, and an ack of it by another thread, while the next is put. All
-/// are acknowledged when the clock stops.
+/// are acknowledged when the clock stops. Past the cache they follow one another, as in a log: an ack's block
+/// is written again with the next batch.
 fn acks() {
     let directory = support::directory();
     let open = |name: &str| {
@@ -214,39 +245,53 @@ fn acks() {
         file.sync_all().expect("works");
     }
     let [one, again, other] = &files;
-    let both = |put: &File, ack: &File| {
-        let (sender, receiver) = sync_channel(100);
-        std::thread::scope(|scope| {
-            let acking = scope.spawn(move || {
-                for turn in receiver {
-                    commit(ack, 72, (1 << 20) + turn % 1000 * 72);
-                }
-            });
-            let (begin, mut turn) = (Instant::now(), 0);
-            while begin.elapsed() < TIME {
-                put_batch(put, turn);
-                sender.send(turn).expect("it listens");
-                turn += 1;
-            }
-            drop(sender);
-            acking.join().expect("no panic");
-            turn as f64 / begin.elapsed().as_secs_f64()
-        })
-    };
+    let direct = Direct::new(record(100));
+    let append = |direct: &Direct, size| direct.commit(size, |record| record.fill(9));
     let mut turn = 0;
-    let [alone, same, apart] = rounds([
+    let [alone, same, apart, direct_alone, direct_both] = rounds([
         &mut || {
             rate(|| {
                 turn += 1;
                 put_batch(one, turn);
             })
         },
-        &mut || both(one, again),
-        &mut || both(one, other),
+        &mut || put_and_ack(&|turn| put_batch(one, turn), &|turn| put_ack(again, turn)),
+        &mut || put_and_ack(&|turn| put_batch(one, turn), &|turn| put_ack(other, turn)),
+        &mut || direct_rate(&direct, |direct| append(direct, record(100))),
+        &mut || {
+            direct.as_ref().map_or(f64::NAN, |direct| {
+                let again = direct.again();
+                put_and_ack(&|_| append(direct, record(100)), &|_| append(&again, 72))
+            })
+        },
     ]);
-    println!("\nbatches of 100      commits/s of raw   share left with durable acks beside");
-    println!("in the same file    {alone:16.0} {:36.2}", same / alone);
-    println!("in another file     {alone:16.0} {:36.2}", apart / alone);
+    println!("\nbatches of 100      commits/s alone   share left with durable acks beside");
+    println!("in the same file    {alone:15.0} {:37.2}", same / alone);
+    println!("in another file     {alone:15.0} {:37.2}", apart / alone);
+    if direct.is_some() {
+        println!("direct, in one log  {direct_alone:15.0} {:37.2}", direct_both / direct_alone);
+    }
+}
+
+/// Batches a second, each acknowledged by another thread.
+fn put_and_ack(put: &dyn Fn(u64), ack: &(dyn Fn(u64) + Sync)) -> f64 {
+    let (sender, receiver) = sync_channel(100);
+    std::thread::scope(|scope| {
+        let acking = scope.spawn(move || receiver.into_iter().for_each(ack));
+        let (begin, mut turn) = (Instant::now(), 0);
+        while begin.elapsed() < TIME {
+            put(turn);
+            sender.send(turn).expect("it listens");
+            turn += 1;
+        }
+        drop(sender);
+        acking.join().expect("no panic");
+        turn as f64 / begin.elapsed().as_secs_f64()
+    })
+}
+
+fn put_ack(file: &File, turn: u64) {
+    commit(file, 72, (1 << 20) + turn % 1000 * 72);
 }
 
 fn put_batch(file: &File, turn: u64) {

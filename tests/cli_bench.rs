@@ -85,6 +85,12 @@ fn assert_complete(json: &Value) {
             assert_eq!(row["value"], 0.0, "{row}");
         }
     }
+    // Past the cache: all of them, or none where the file system does not allow it.
+    let ids = rows.iter().filter_map(|row| row["id"].as_str());
+    let direct: Vec<_> = ids.filter_map(|id| id.strip_suffix("/direct")).collect();
+    let beside = ["sync/4096", "sync/65536", "sync/1048576", "S1", "S2/100", "S2/1000", "S2/10000"];
+    assert!(direct.is_empty() || direct == beside, "{direct:?}");
+    assert!(json["stolen"].is_null() || json["stolen"].is_number(), "{}", json["stolen"]);
     assert!(json["machine"]["cores"].as_u64().expect("a number") > 0);
     assert!(json["date"].as_str().expect("a date").ends_with('Z'));
     assert_eq!(json["flumen"], env!("CARGO_PKG_VERSION"));

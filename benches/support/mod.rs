@@ -1,6 +1,7 @@
 //! What the benches share: where they work, the raw limit, and the two ends of a channel.
 #![allow(dead_code, reason = "no bench needs all of it")]
 
+pub(crate) mod direct;
 pub(crate) mod disk;
 
 use std::fs::File;
@@ -94,5 +95,10 @@ impl Raw {
 
     pub(crate) fn sync(&self) {
         self.file.sync_data().expect("works");
+    }
+
+    pub(crate) fn commit(&mut self, bytes: &[u8]) {
+        self.write(bytes);
+        self.sync();
     }
 }

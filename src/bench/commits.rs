@@ -12,7 +12,7 @@ use super::queue::{Queue, in_threads, lazy};
 use super::raw::Raw;
 use super::row::{Row, Unit};
 use super::sketch::Sketch;
-use super::stats::{Latency, Times};
+use super::stats::{Latency, Side, Times};
 use super::work::Outcome;
 
 /// Turns that each side of a round has.
@@ -23,24 +23,28 @@ const GROUP_TURNS: u32 = 4;
 /// S1: one producer, one event per commit.
 pub(crate) fn one(directory: &Path, form: Form) -> Result<Outcome, BenchError> {
     let mut raw = Raw::new(directory, "raw", form)?;
+    let mut direct = Raw::direct(directory, form)?;
     let queue = Queue::open(directory, "one", form.options())?.warmed(form)?;
     let mut sides = Sides::default();
     for _ in 0..form.rounds() {
         sides.round(
             form.slice(),
             |time, times| Ok(raw.synced(BODY, time, times)?),
+            |time, times| past_the_cache(&mut direct, BODY, time, times),
             |time, times| queue.singles(time, times),
         )?;
     }
     queue.channel.close()?;
-    let held = raw.held() + sides.held();
+    let held = raw.held() + direct.map_or(0, |direct| direct.held()) + sides.held();
+    let direct_row = sides.direct_row("S1", 1.0);
     let row = sides.row("S1", "1 producer, 1 event per durable commit", 1.0).ratio_at_least(0.95);
-    Ok(Outcome::new(vec![row], held))
+    Ok(Outcome::new([Some(row), direct_row].into_iter().flatten().collect(), held))
 }
 
 /// S2: one producer, many events per commit. S9: what that writes to the device.
 pub(crate) fn batches(directory: &Path, form: Form) -> Result<Outcome, BenchError> {
     let mut raw = Raw::new(directory, "raw", form)?.reserve(10_000 * BODY);
+    let mut direct = Raw::direct(directory, form)?.map(|direct| direct.reserve(10_000 * BODY));
     let options = form.options().ack_durability(lazy());
     let queue = Queue::open(directory, "batches", options)?.warmed(form)?;
     let cases = [(100, "100", 0.90), (1000, "1,000", 0.90), (10_000, "10,000", 0.80)];
@@ -50,17 +54,20 @@ pub(crate) fn batches(directory: &Path, form: Form) -> Result<Outcome, BenchErro
             sides.round(
                 form.slice(),
                 |time, times| Ok(raw.synced(events * BODY, time, times)?),
+                |time, times| past_the_cache(&mut direct, events * BODY, time, times),
                 |time, times| queue.slice(*events, time, u64::MAX, times),
             )?;
         }
     }
-    let mut held = raw.held();
+    let mut held = raw.held() + direct.map_or(0, |direct| direct.held());
     let mut rows = Vec::new();
-    for ((events, name, target), sides) in cases.into_iter().zip(all) {
+    for ((events, name, target), mut sides) in cases.into_iter().zip(all) {
         held += sides.held();
         let what = format!("1 producer, {name} events per durable commit");
-        let row = sides.row(&format!("S2/{events}"), &what, events as f64);
-        rows.push(row.ratio_at_least(target));
+        let id = format!("S2/{events}");
+        let direct_row = sides.direct_row(&id, events as f64);
+        rows.push(sides.row(&id, &what, events as f64).ratio_at_least(target));
+        rows.extend(direct_row);
     }
     rows.extend(written(directory, form, &mut raw, &queue)?);
     queue.channel.close()?;
@@ -167,44 +174,72 @@ fn p99(id: &str, threads: usize, ours: &Latency, raw: &Latency) -> Row {
     row.target("< 4 raw syncs (p50)", met)
 }
 
-/// The raw limit and the channel, taking turns.
+/// A turn of the disk past the cache, where the file system allows that.
+fn past_the_cache(
+    direct: &mut Option<Raw>,
+    bytes: usize,
+    time: Duration,
+    times: &mut Times,
+) -> Result<(), BenchError> {
+    match direct {
+        Some(direct) => Ok(direct.synced(bytes, time, times)?),
+        None => Ok(()),
+    }
+}
+
+/// The raw limit, the same past the cache, and the channel, taking turns.
 #[derive(Default)]
 pub(crate) struct Sides {
-    raw: Vec<f64>,
-    ours: Vec<f64>,
-    raw_times: Times,
-    times: Times,
+    raw: Side,
+    direct: Side,
+    ours: Side,
 }
 
 impl Sides {
     /// A round, in which each side has `time`. They take many short turns, so that what else happens on the
-    /// machine happens to both.
+    /// machine happens to all.
     pub(crate) fn round(
         &mut self,
         time: Duration,
         mut raw: impl FnMut(Duration, &mut Times) -> Result<(), BenchError>,
+        mut direct: impl FnMut(Duration, &mut Times) -> Result<(), BenchError>,
         mut ours: impl FnMut(Duration, &mut Times) -> Result<(), BenchError>,
     ) -> Result<(), BenchError> {
-        let (raw_from, from) = (self.raw_times.len(), self.times.len());
         for _ in 0..TURNS {
-            raw(time / TURNS, &mut self.raw_times)?;
-            ours(time / TURNS, &mut self.times)?;
+            raw(time / TURNS, &mut self.raw.times)?;
+            direct(time / TURNS, &mut self.direct.times)?;
+            ours(time / TURNS, &mut self.ours.times)?;
         }
-        self.raw.push(self.raw_times.rate_from(raw_from));
-        self.ours.push(self.times.rate_from(from));
+        for side in [&mut self.raw, &mut self.direct, &mut self.ours] {
+            side.end_round();
+        }
         Ok(())
     }
 
     /// Bytes of memory for the times.
     pub(crate) fn held(&self) -> u64 {
-        self.raw_times.held() + self.times.held()
+        [&self.raw, &self.direct, &self.ours].iter().map(|side| side.times.held()).sum()
     }
 
     /// The row; rounds are commits a second until here.
     pub(crate) fn row(self, id: &str, what: &str, events: f64) -> Row {
-        let events_of = |rates: Vec<f64>| rates.into_iter().map(|rate| rate * events).collect();
-        Row::new(id, what, Unit::EventsPerSecond, events_of(self.ours))
-            .beside("raw", events_of(self.raw))
-            .with_latency(self.times.latency(), Some(self.raw_times.latency()))
+        Row::new(id, what, Unit::EventsPerSecond, scaled(&self.ours.rates, events))
+            .beside("raw", scaled(&self.raw.rates, events))
+            .with_latency(self.ours.times.latency(), Some(self.raw.times.latency()))
     }
+
+    /// The row of the disk past the cache, beside the same limit; none where it had no turns.
+    fn direct_row(&mut self, id: &str, events: f64) -> Option<Row> {
+        let Side { rates, times, .. } = std::mem::take(&mut self.direct);
+        let what = "the disk alone, past the cache, at the same bytes";
+        let row =
+            Row::new(format!("{id}/direct"), what, Unit::EventsPerSecond, scaled(&rates, events));
+        let row = row.beside("raw", scaled(&self.raw.rates, events));
+        (times.len() > 0).then(|| row.with_latency(times.latency(), None))
+    }
+}
+
+/// Commits a second as events a second.
+fn scaled(rates: &[f64], events: f64) -> Vec<f64> {
+    rates.iter().map(|rate| rate * events).collect()
 }

@@ -101,10 +101,10 @@ impl Form {
     /// Bytes of disk that are needed at most at one time.
     pub(crate) fn space(self) -> u64 {
         let [_, middle, large] = self.backlogs();
-        // A backlog with its records' heads, or a smaller one and its salvaged copy; beside them the raw
-        // file and a channel of each kind. What is written without sync may wait in new segments.
+        // A backlog with its records' heads, or a smaller one and its salvaged copy; beside them the two raw
+        // files and a channel of each kind. What is written without sync may wait in new segments.
         let backlog = (large + large / 20).max(2 * (middle + middle / 20));
-        backlog + 12 * self.segment() + self.raw_file() + 2 * self.unsynced()
+        backlog + 12 * self.segment() + 2 * self.raw_file() + 2 * self.unsynced()
     }
 
     /// The options all channels begin with.

@@ -60,12 +60,20 @@ fn write_page(report: &Report, page: &mut String) -> std::fmt::Result {
     writeln!(
         page,
         "<dt>noise</dt><dd>the raw limit&rsquo;s rounds scatter by {noise:.1} % (interquartile range by \
-         median), at worst {most:.1} %</dd>\n</dl>\n</div>"
+         median), at worst {most:.1} %</dd>"
     )?;
+    if let Some(stolen) = report.stolen {
+        let percent = stolen * 100.0;
+        writeln!(
+            page,
+            "<dt>stolen</dt><dd>{percent:.1} % of the processors&rsquo; time, by the host</dd>"
+        )?;
+    }
     writeln!(
         page,
-        "<p class=\"soft\">&ldquo;Raw&rdquo; writes the same payload bytes over blocks that were written \
-         before, and syncs them, in turn with the channel. Values are medians of rounds, a ratio is the \
+        "</dl>\n</div>\n<p class=\"soft\">&ldquo;Raw&rdquo; writes the same payload bytes over blocks \
+         that were written before, and syncs them, in turn with the channel. &ldquo;Direct&rdquo; does so \
+         past the system&rsquo;s cache, in whole blocks. Values are medians of rounds, a ratio is the \
          median of the rounds&rsquo; ratios.</p>\n</body>\n</html>"
     )
 }

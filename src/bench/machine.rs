@@ -104,6 +104,36 @@ pub(crate) fn load() -> Option<f64> {
     read("/proc/loadavg").split(' ').next()?.parse().ok()
 }
 
+/// Processor time of all cores so far, whether it was used or not, and how much of it the host took while
+/// this machine wanted to run, in ticks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ProcessorTime {
+    all: u64,
+    stolen: u64,
+}
+
+impl ProcessorTime {
+    /// Until now; none where the system does not tell.
+    pub(crate) fn so_far() -> Option<ProcessorTime> {
+        ProcessorTime::in_text(&read("/proc/stat"))
+    }
+
+    fn in_text(stat: &str) -> Option<ProcessorTime> {
+        let ticks = stat.lines().find_map(|line| line.strip_prefix("cpu "))?.split_whitespace();
+        // What follows stolen time is counted as user time too.
+        let ticks: Vec<u64> = ticks.take(8).map_while(|ticks| ticks.parse().ok()).collect();
+        let stolen = *ticks.get(7)?;
+        Some(ProcessorTime { all: ticks.iter().sum(), stolen })
+    }
+
+    /// The share that was stolen between `before` and this.
+    pub(crate) fn stolen_since(self, before: ProcessorTime) -> Option<f64> {
+        let all = self.all.saturating_sub(before.all);
+        let stolen = self.stolen.saturating_sub(before.stolen);
+        (all > 0).then(|| stolen as f64 / all as f64)
+    }
+}
+
 /// Now, as `2026-01-31T12:34:56Z`.
 pub(crate) fn date() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -186,6 +216,18 @@ mod tests {
         assert_eq!(date_of(951_782_399), "2000-02-28T23:59:59Z");
         assert_eq!(date_of(951_782_400), "2000-02-29T00:00:00Z");
         assert_eq!(date_of(1_767_225_599), "2025-12-31T23:59:59Z");
+    }
+
+    #[test]
+    fn stolen_time_is_a_share_of_all_of_it() {
+        let at = |text: &str| ProcessorTime::in_text(text);
+        let before = at("cpu  10 0 10 70 0 0 0 10 7 0\ncpu0 1 2 3\n").expect("eight numbers");
+        let after = at("cpu  20 5 15 140 5 5 5 30 9 0\n").expect("eight numbers");
+        assert_eq!(before, ProcessorTime { all: 100, stolen: 10 });
+        assert_eq!(after.stolen_since(before), Some(20.0 / 125.0));
+        assert_eq!(after.stolen_since(after), None);
+        assert_eq!(at(""), None);
+        assert_eq!(at("cpu  10 0 10 70\n"), None, "a system that does not count it");
     }
 
     #[test]

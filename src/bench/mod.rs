@@ -39,7 +39,7 @@ pub(crate) use compare::write as write_comparison;
 pub(crate) use error::BenchError;
 pub(crate) use form::Form;
 pub(crate) use html::page;
-pub(crate) use machine::{Machine, load};
+pub(crate) use machine::{Machine, ProcessorTime, load};
 pub(crate) use place::Place;
 pub(crate) use report::Report;
 pub(crate) use schedule::{Plan, run};

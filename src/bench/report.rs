@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::BenchError;
 use super::form::Form;
-use super::machine::{self, Machine};
+use super::machine::{self, Machine, ProcessorTime};
 use super::row::Row;
 use super::stats;
 
@@ -25,6 +25,9 @@ pub(crate) struct Report {
     pub(crate) machine: Machine,
     /// The system's load of one minute before and after.
     pub(crate) load: [Option<f64>; 2],
+    /// The share of all processor time that the host took meanwhile. Not in older results.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) stolen: Option<f64>,
     /// How far the rounds of the raw limit scatter: interquartile range by median.
     pub(crate) noise: Noise,
     pub(crate) rows: Vec<Row>,
@@ -45,10 +48,13 @@ impl Report {
         form: Form,
         machine: Machine,
         load_before: Option<f64>,
+        time_before: Option<ProcessorTime>,
         seconds: f64,
         rows: Vec<Row>,
     ) -> Report {
-        let limits = rows.iter().filter_map(|row| row.limit.as_ref());
+        // Past the cache stands beside the same rounds once more.
+        let limited = rows.iter().filter(|row| !row.is_direct());
+        let limits = limited.filter_map(|row| row.limit.as_ref());
         let raw = limits.filter(|limit| limit.name == "raw" && limit.rounds.len() > 1);
         let spreads: Vec<f64> = raw.map(|limit| stats::spread(&limit.rounds)).collect();
         Report {
@@ -60,6 +66,7 @@ impl Report {
             seconds,
             machine,
             load: [load_before, machine::load()],
+            stolen: time_before.and_then(|before| ProcessorTime::so_far()?.stolen_since(before)),
             noise: Noise {
                 median: stats::median(&spreads),
                 most: spreads.iter().copied().fold(0.0, f64::max),
@@ -140,13 +147,21 @@ mod tests {
     use crate::bench::row::Unit;
 
     pub(crate) fn report(rows: Vec<Row>) -> Report {
-        Report::new(Form::Full, Machine::default(), Some(0.0), 1.0, rows)
+        Report::new(Form::Full, Machine::default(), Some(0.0), None, 1.0, rows)
     }
 
     #[test]
     fn a_result_comes_back_from_its_file() {
         let row = Row::new("S1", "x", Unit::EventsPerSecond, vec![1.0, 2.0, 4.0]);
-        let report = report(vec![row.beside("raw", vec![2.0, 4.0, 8.0]).ratio_at_least(0.5)]);
+        let row = row.beside("raw", vec![2.0, 4.0, 8.0]);
+        let mut direct = row.clone();
+        direct.id = "S1/direct".into();
+        let mut report = report(vec![row.ratio_at_least(0.5), direct]);
+        // As from before stolen time was counted.
+        let text = report.json().expect("text");
+        assert!(!text.contains("stolen"), "{text}");
+        assert_eq!(Report::parse(text.as_bytes(), "x").expect("its own"), report);
+        report.stolen = Some(0.25);
         let text = report.json().expect("text");
         assert_eq!(Report::parse(text.as_bytes(), "x").expect("its own"), report);
         assert_eq!(report.met(), (1, 1));

@@ -178,11 +178,17 @@ impl Row {
         self.target(text, met)
     }
 
+    /// Whether it is of the bare disk past the system's cache.
+    pub(crate) fn is_direct(&self) -> bool {
+        self.id.ends_with("/direct")
+    }
+
     /// For a table: what Flumen reached, the limit, and the limit's name. Of the bare disk there is only the
     /// limit.
     pub(crate) fn columns(&self) -> [String; 3] {
         let value = self.unit.show(self.value);
         match &self.limit {
+            Some(_) if self.is_direct() => [String::new(), value, "direct, of raw".into()],
             Some(limit) => [value, self.unit.show(limit.value), limit.name.clone()],
             None if self.id.starts_with("sync/") => [String::new(), value, "raw".into()],
             None => [value, String::new(), String::new()],

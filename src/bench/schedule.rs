@@ -56,13 +56,13 @@ fn tasks(form: Form) -> Vec<Task> {
     let task = |name, expected, run| Task { name, expected, run };
     let life = form.life()[1] * form.kills() as u32;
     vec![
-        task("the disk's sync latency", round * 4 / 3, |bench| {
+        task("the disk's sync latency", round * 7 / 3, |bench| {
             bench.child(Work::SyncLatency, None).map(drop)
         }),
-        task("S1: single commits", round * 3, |bench| {
+        task("S1: single commits", round * 4, |bench| {
             bench.child(Work::One, Some(("S1", "1 producer"))).map(drop)
         }),
-        task("S2: batches", round * 9, |bench| {
+        task("S2: batches", round * 12, |bench| {
             bench.child(Work::Batches, Some(("S2", "batches of up to 10,000"))).map(drop)
         }),
         task("S3: 8 producers", round * 4, |bench| {

@@ -97,6 +97,23 @@ impl Times {
     }
 }
 
+/// One of those that take turns: how long its operations took, and its rate in each round.
+#[derive(Default)]
+pub(crate) struct Side {
+    pub(crate) times: Times,
+    pub(crate) rates: Vec<f64>,
+    /// Operations of the rounds that are over.
+    counted: usize,
+}
+
+impl Side {
+    /// Ends a round: its operations are those since the last one.
+    pub(crate) fn end_round(&mut self) {
+        self.rates.push(self.times.rate_from(self.counted));
+        self.counted = self.times.len();
+    }
+}
+
 /// The shares a curve is drawn through.
 const CURVE: [f64; 14] =
     [0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 0.9995, 0.9999, 0.99999];

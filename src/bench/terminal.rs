@@ -18,6 +18,10 @@ pub(crate) fn write_table(report: &Report, out: &mut dyn Write) -> io::Result<()
         "{:<12}  the raw limit's rounds scatter by {noise:.1} %, at worst {most:.1} %",
         "noise"
     )?;
+    if let Some(stolen) = report.stolen {
+        let percent = stolen * 100.0;
+        writeln!(out, "{:<12}  {percent:.1} % of the processors' time, by the host", "stolen")?;
+    }
     writeln!(out)?;
     let head = ["", "measure", "flumen", "limit", "", "ratio", "target", ""];
     let mut lines = vec![head.map(String::from)];

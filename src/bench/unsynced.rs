@@ -29,6 +29,8 @@ pub(crate) fn unsynced(directory: &Path, form: Form) -> Result<Outcome, BenchErr
             sides.round(
                 form.slice() / 2,
                 |time, times| Ok(raw.slice(bytes, false, time, most, times)?),
+                // Past the cache nothing is written without waiting for the device.
+                |_, _| Ok(()),
                 |time, times| queue.slice(EVENTS, time, most, times),
             )?;
         }

@@ -144,7 +144,7 @@ fn announce(place: &Place, form: Form) {
 
 fn measure(place: &Place, form: Form, shutdown: &Shutdown) -> (Report, Option<BenchError>) {
     let machine = Machine::this(place.path());
-    let load = bench::load();
+    let (load, time) = (bench::load(), bench::ProcessorTime::so_far());
     let begin = Instant::now();
     let mut bar: Option<Progress> = None;
     let mut progress = |task: &str, done: u64, total: u64| {
@@ -155,7 +155,7 @@ fn measure(place: &Place, form: Form, shutdown: &Shutdown) -> (Report, Option<Be
     let (rows, ended) = bench::run(plan);
     drop(bar);
     let seconds = begin.elapsed().as_secs_f64();
-    (Report::new(form, machine, load, seconds, rows), ended)
+    (Report::new(form, machine, load, time, seconds, rows), ended)
 }
 
 fn write_tables(report: &Report, old: Option<&Report>, out: &mut dyn Write) -> io::Result<()> {
