@@ -177,6 +177,21 @@ impl Output {
         count
     }
 
+    /// Keeps the first bytes of the piece, to be written last.
+    pub(super) fn keep_first(&mut self, count: usize) {
+        (self.first.at, self.first.len) = (self.piece.at, 0);
+        if self.first.capacity() < count {
+            self.first.grow(count, self.unit);
+        }
+        self.first.len = count;
+        self.first.bytes().copy_from_slice(&self.piece.bytes()[..count]);
+    }
+
+    /// Goes on behind the piece, which was written or kept.
+    pub(super) fn empty(&mut self) {
+        (self.piece.at, self.piece.len, self.written) = (self.end(), 0, 0);
+    }
+
     /// Goes on in the memory of the segment before.
     pub(super) fn take_memory_of(&mut self, mut before: Output) {
         let is_larger = before.piece.capacity() > self.piece.capacity();

@@ -72,11 +72,11 @@ pub(super) fn piece_size(segment_size: u64) -> usize {
     whole_size(segment_size).min(PIECE_MAX) / DIRECT_BLOCK * DIRECT_BLOCK
 }
 
-/// Takes a record of this payload, and says how long it is. It is written in pieces of `piece_size` bytes,
-/// the last one when the rest of the output is.
+/// Takes a record of this payload, and says how long it is. It is written `aside`, in pieces of `piece_size`
+/// bytes, but for the block with its header: what shares that with the record goes where it went before.
 pub(super) fn stream(
     output: &mut Output,
-    target: &Target<'_>,
+    (target, aside): (&Target<'_>, &Target<'_>),
     piece_size: usize,
     payload: &impl Payload,
     (seed, place): (&Seed, Place),
@@ -88,8 +88,12 @@ pub(super) fn stream(
     output.fill(&[0; HEADER_SIZE]);
     let hashed = output.piece.len;
     let hasher = crc32fast::Hasher::new();
-    let (has_first, result) = (false, Ok(()));
-    let mut stream = Stream { output, target, piece_size, has_first, hashed, hasher, result };
+    let first_size = match output.is_direct() {
+        true => (head + HEADER_SIZE).next_multiple_of(output.unit),
+        false => piece_size,
+    };
+    let first = First::Growing(first_size);
+    let mut stream = Stream { output, aside, piece_size, first, hashed, hasher, result: Ok(()) };
     payload.encode(&mut stream);
     stream.hash();
     let size = (stream.output.end() - offset) as usize - HEADER_SIZE;
@@ -97,11 +101,11 @@ pub(super) fn stream(
     let stated_size = u32::try_from(size).expect("it was looked at before it was handed in");
     let sum = (stated_size, stream.hasher.clone().finalize());
     stream.put(&[0; HEADER_SIZE][..record_size(size) - HEADER_SIZE - size]);
-    let has_first = stream.has_first;
+    let has_first = stream.first == First::Kept;
     stream.result?;
     if has_first {
-        target.between();
-        output.write_out(target)?;
+        aside.between();
+        output.write_out(aside)?;
     }
     let sheet = if has_first { &mut output.first } else { &mut output.piece };
     let header = &mut sheet.bytes()[head..head + HEADER_SIZE];
@@ -113,13 +117,20 @@ pub(super) fn stream(
     Ok(record_size(size) as u64)
 }
 
+/// What is written last of a record in pieces.
+#[derive(PartialEq)]
+enum First {
+    /// Nothing is written yet. So many bytes will be kept, or what there is when a slice is not copied.
+    Growing(usize),
+    Kept,
+}
+
 /// A record's payload on its way into pieces.
 struct Stream<'a, 'b> {
     output: &'a mut Output,
-    target: &'a Target<'b>,
+    aside: &'a Target<'b>,
     piece_size: usize,
-    /// The first piece is complete: it is written last.
-    has_first: bool,
+    first: First,
     /// Bytes of the piece that are in the checksum, or are not to be.
     hashed: usize,
     hasher: crc32fast::Hasher,
@@ -137,20 +148,19 @@ impl Stream<'_, '_> {
     fn turn(&mut self) {
         self.hash();
         self.hashed = 0;
-        let Output { piece, first, written, .. } = &mut *self.output;
-        let end = piece.at + piece.len as u64;
-        *written = 0;
-        if self.has_first {
-            if piece.len > 0 && self.result.is_ok() {
-                self.target.between();
-                let at = piece.at;
-                self.result = self.target.write(piece.bytes(), at);
-            }
-        } else {
-            std::mem::swap(first, piece);
-            self.has_first = true;
+        let mut kept = 0;
+        if let First::Growing(size) = self.first {
+            kept = size.min(self.output.piece.len);
+            self.output.keep_first(kept);
+            self.first = First::Kept;
         }
-        (piece.at, piece.len) = (end, 0);
+        let at = self.output.piece.at;
+        let rest = &mut self.output.piece.bytes()[kept..];
+        if !rest.is_empty() && self.result.is_ok() {
+            self.aside.between();
+            self.result = self.aside.write(rest, at + kept as u64);
+        }
+        self.output.empty();
     }
 
     /// Writes bytes from where they are.
@@ -159,8 +169,8 @@ impl Stream<'_, '_> {
         for part in bytes.chunks(self.piece_size) {
             self.hasher.update(part);
             if self.result.is_ok() {
-                self.target.between();
-                self.result = self.target.write(part, self.output.piece.at);
+                self.aside.between();
+                self.result = self.aside.write(part, self.output.piece.at);
             }
             self.output.piece.at += part.len() as u64;
         }

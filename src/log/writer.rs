@@ -216,7 +216,7 @@ impl Log {
             end += match record {
                 Outgoing::Streamed(payload) => {
                     let at = (&writer.seed, place);
-                    stream(&mut writer.output, &through_cache, piece_size, payload, at)?
+                    stream(&mut writer.output, (target, &through_cache), piece_size, payload, at)?
                 }
                 Outgoing::Ready(record) => {
                     let bytes = record.place(&writer.seed, end, place);

@@ -133,9 +133,17 @@ impl State {
         offset: u64,
         fault: Option<Fault>,
     ) -> io::Result<usize> {
-        let mut former = vec![0; bytes.len()];
-        let former_size = self.content(handle)?.read(&mut former, offset);
-        let is_new = |at: &usize| *at >= former_size || former[*at] != bytes[*at];
+        let inode = self.inode_of(handle)?;
+        // After a failed sync the cache may show what the medium does not hold.
+        let [shown, held] =
+            [&self.inodes[&inode].cache, &self.content_without_cache(inode)].map(|content| {
+                let mut former = vec![0; bytes.len()];
+                let size = content.read(&mut former, offset);
+                former.truncate(size);
+                former
+            });
+        let is_new =
+            |at: &usize| [&shown, &held].iter().any(|old| old.get(*at) != Some(&bytes[*at]));
         let Some(first) = (0..bytes.len()).find(is_new) else {
             return Ok(bytes.len());
         };

@@ -147,16 +147,23 @@ impl State {
         }
     }
 
+    /// What the medium of a file holds, with all that is pending on top: what its cache shows, but after a failed
+    /// sync.
+    pub(super) fn content_without_cache(&self, inode: u64) -> Content {
+        let mut content: Content = self.inodes[&inode].durable.clone();
+        for effect in self.pending.iter() {
+            if effect.change.inode() == Some(inode) {
+                effect.change.apply(&mut content, Fate::Kept);
+            }
+        }
+        content
+    }
+
     /// Makes the cache of each file what its medium holds, with all that is pending on top. Lengths stay.
     pub(super) fn drop_caches(&mut self) {
         let inodes: Vec<u64> = self.inodes.keys().copied().collect();
         for inode in inodes {
-            let mut fresh: Content = self.inodes[&inode].durable.clone();
-            for effect in self.pending.iter() {
-                if effect.change.inode() == Some(inode) {
-                    effect.change.apply(&mut fresh, Fate::Kept);
-                }
-            }
+            let mut fresh = self.content_without_cache(inode);
             let cache = &mut self.inode_mut(inode).cache;
             fresh.cut(fresh.size().min(cache.size()));
             fresh.grow(cache.size());
