@@ -43,6 +43,8 @@ mod random;
 mod state;
 
 #[cfg(all(test, not(any(loom, shuttle))))]
+mod direct_tests;
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod fault_tests;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod medium_tests;
