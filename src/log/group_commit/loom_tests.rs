@@ -597,7 +597,9 @@ fn a_push_a_failure_or_the_close_ends_the_wait() {
                 "group_commit.gather_failure" => commits.fail("elsewhere"),
                 _ => commits.close(2).expect("nothing fails"),
             }
-            threads.into_iter().for_each(|thread| drop(thread.join().expect("no panic")));
+            for thread in threads {
+                let _ = thread.join().expect("no panic");
+            }
             note_waits(&commits);
         });
         assert!(seen.waits_in_vain.load(Ordering::Relaxed) > 0, "{name}: nobody waited");

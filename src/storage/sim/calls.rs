@@ -135,15 +135,11 @@ impl State {
     ) -> io::Result<usize> {
         let inode = self.inode_of(handle)?;
         // After a failed sync the cache may show what the medium does not hold.
-        let [shown, held] =
-            [&self.inodes[&inode].cache, &self.content_without_cache(inode)].map(|content| {
-                let mut former = vec![0; bytes.len()];
-                let size = content.read(&mut former, offset);
-                former.truncate(size);
-                former
-            });
+        let [mut shown, mut held] = [(); 2].map(|()| vec![0; bytes.len()]);
+        let shown_size = self.inodes[&inode].cache.read(&mut shown, offset);
+        self.read_without_cache(inode, &mut held, offset);
         let is_new =
-            |at: &usize| [&shown, &held].iter().any(|old| old.get(*at) != Some(&bytes[*at]));
+            |at: &usize| *at >= shown_size || shown[*at] != bytes[*at] || held[*at] != bytes[*at];
         let Some(first) = (0..bytes.len()).find(is_new) else {
             return Ok(bytes.len());
         };

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::content::Content;
-use super::effect::{Fate, SECTOR_SIZE};
+use super::effect::{Change, Fate, SECTOR_SIZE};
 use super::fault::{Fault, failure};
 use super::state::{State, Version};
 
@@ -147,23 +147,35 @@ impl State {
         }
     }
 
-    /// What the medium of a file holds, with all that is pending on top: what its cache shows, but after a failed
-    /// sync.
-    pub(super) fn content_without_cache(&self, inode: u64) -> Content {
-        let mut content: Content = self.inodes[&inode].durable.clone();
+    /// What the medium of a file holds from `offset` on, with all that is pending on top, and zeros where it holds
+    /// nothing: what the cache shows, but after a failed sync.
+    pub(super) fn read_without_cache(&self, inode: u64, buffer: &mut [u8], offset: u64) {
+        self.inodes[&inode].durable.read_past_end(buffer, offset);
+        let range = sectors(offset..offset + buffer.len() as u64);
         for effect in self.pending.iter() {
-            if effect.change.inode() == Some(inode) {
-                effect.change.apply(&mut content, Fate::Kept);
+            match &effect.change {
+                Change::Data { inode: of, sector, bytes, at, .. }
+                    if *of == inode && range.contains(sector) =>
+                {
+                    let start = ((sector - range.start) * SECTOR_SIZE) as usize;
+                    let count = SECTOR.min(buffer.len() - start);
+                    buffer[start..start + count].copy_from_slice(&bytes[*at..*at + count]);
+                }
+                _ => {}
             }
         }
-        content
     }
 
     /// Makes the cache of each file what its medium holds, with all that is pending on top. Lengths stay.
     pub(super) fn drop_caches(&mut self) {
         let inodes: Vec<u64> = self.inodes.keys().copied().collect();
         for inode in inodes {
-            let mut fresh = self.content_without_cache(inode);
+            let mut fresh: Content = self.inodes[&inode].durable.clone();
+            for effect in self.pending.iter() {
+                if effect.change.inode() == Some(inode) {
+                    effect.change.apply(&mut fresh, Fate::Kept);
+                }
+            }
             let cache = &mut self.inode_mut(inode).cache;
             fresh.cut(fresh.size().min(cache.size()));
             fresh.grow(cache.size());
