@@ -19,7 +19,7 @@ use super::output::{Output, Target};
 use super::record::{Kind, PendingRecord, Place};
 use super::segment::{PAGE, SegmentHeader, segment_name};
 use super::writer::{Keeper, Log, View, Writer, release};
-use crate::storage::{Access, DIRECT_BLOCK, File, StorageError, read_full_at};
+use crate::storage::{Access, DIRECT_BLOCK, File, StorageError};
 use crate::sync::lock;
 
 /// A segment is at least this many times as large as the state it begins with, so that states are at most
@@ -134,8 +134,7 @@ impl Log {
             capacity,
             epoch: self.epoch,
         };
-        let mut next = self.open_writer(header, view.next_sequence)?;
-        self.write_beginning(&mut next, &mut record, request, view)?;
+        let next = self.begin_writer(header, &mut record, request, view)?;
         debug_assert_eq!(next.offset, head);
         self.raise_watermark(lsn);
         checkpoint.numbers_used = number;
@@ -150,18 +149,31 @@ impl Log {
         Ok(Some(next))
     }
 
-    fn open_writer(
+    /// A writer of the new segment with its beginning written.
+    ///
+    /// Some file systems and devices let a file be opened for direct writes and refuse them then. Nothing in
+    /// the segment counts yet, so it is begun again through the cache, and so are those that follow.
+    fn begin_writer(
         &self,
         header: SegmentHeader,
-        next_sequence: u64,
+        state: &mut PendingRecord,
+        request: &NewSegment<'_>,
+        view: &View<'_>,
     ) -> Result<Writer, StorageError> {
-        open_writer(
-            &self.directory,
-            header,
-            (PAGE, next_sequence),
-            self.segment_size,
-            self.is_direct,
-        )
+        let open = |header, is_direct| {
+            let sizes = (self.segment_size, view.next_sequence);
+            open_writer(&self.directory, header, sizes, is_direct)
+        };
+        let mut next = open(header.clone(), self.is_direct.load(Ordering::Relaxed))?;
+        match self.write_beginning(&mut next, state, request, view) {
+            Err(error) if next.output.is_direct() && is_refusal(error.kind()) => {
+                self.is_direct.store(false, Ordering::Relaxed);
+                next = open(header, false)?;
+                self.write_beginning(&mut next, state, request, view)?;
+            }
+            outcome => outcome?,
+        }
+        Ok(next)
     }
 
     /// Steps 3 and 4 of the module's list.
@@ -200,42 +212,22 @@ impl Log {
     }
 }
 
-/// A writer at an offset of the segment with this header, which is there, and at a sequence.
-pub(super) fn open_writer(
+/// A writer at the beginning of the segment with this header, whose file is there.
+fn open_writer(
     directory: &Directory,
     header: SegmentHeader,
-    (offset, next_sequence): (u64, u64),
-    segment_size: u64,
+    (segment_size, next_sequence): (u64, u64),
     is_direct: bool,
 ) -> Result<Writer, StorageError> {
     let name = segment_name(header.number);
     // The last block is written as a whole, so there must be room for all of it.
     let may_be_direct = is_direct && header.capacity.is_multiple_of(DIRECT_BLOCK as u64);
-    let lanes = match may_be_direct {
-        true => open_direct(directory, &name)?,
-        false => None,
-    };
-    let is_direct = lanes.is_some();
-    let lanes = match lanes {
+    let direct = if may_be_direct { open_direct(directory, &name)? } else { None };
+    let output = Output::new(direct.is_some(), segment_size, PAGE);
+    let lanes = match direct {
         Some(lanes) => lanes,
         None => open_lanes(directory, &name, Access::ReadWrite)?,
     };
-    let unit = if is_direct { DIRECT_BLOCK as u64 } else { 1 };
-    let at = offset / unit * unit;
-    let mut output = Output::new(is_direct, segment_size, at);
-    if at < offset {
-        let mut block = vec![0; (offset - at) as usize];
-        let file = directory.open(&name, Access::Read)?;
-        let read = read_full_at(&*file, &mut block, at).and_then(|count| match count {
-            _ if count == block.len() => Ok(()),
-            _ => Err(ErrorKind::UnexpectedEof.into()),
-        });
-        read.map_err(|error| directory.error(&name, "read", error))?;
-        if planted!(BlockNotTakenIn) {
-            block.fill(0);
-        }
-        output.resume(&block);
-    }
     Ok(Writer::new(header, next_sequence, lanes, output))
 }
 
@@ -245,13 +237,18 @@ fn open_direct(
     name: &str,
 ) -> Result<Option<Vec<Arc<dyn File>>>, StorageError> {
     match open_lanes(directory, name, Access::Direct) {
-        Err(error) if error.kind() == ErrorKind::Unsupported => Ok(None),
+        Err(error) if is_refusal(error.kind()) => Ok(None),
         outcome => outcome.map(Some),
     }
 }
 
+/// Whether it means that there are no direct writes.
+fn is_refusal(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::InvalidInput | ErrorKind::Unsupported)
+}
+
 /// The descriptions of the segment being written.
-fn open_lanes(
+pub(super) fn open_lanes(
     directory: &Directory,
     name: &str,
     access: Access,

@@ -12,7 +12,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use super::begin::{Claim, NewSegment, open_writer, reserve_size};
+use super::begin::{Claim, NewSegment, open_lanes, reserve_size};
 use super::behind::Behind;
 use super::checkpoint::{Checkpoint, SLOTS, Sealed};
 use super::directory::Directory;
@@ -103,7 +103,7 @@ impl Log {
         adopt_files(&directory, survey, &mut keeper.pool)?;
         let writer = match &survey.tail {
             None => unborn_writer(survey),
-            Some(tail) => writer_at(&directory, tail, view, options)?,
+            Some(tail) => writer_at(&directory, tail, view, options.segment_size)?,
         };
         let log = Log {
             segments: Mutex::new(Segments {
@@ -115,7 +115,7 @@ impl Log {
             channel_id: checkpoint.channel_id,
             epoch: checkpoint.epoch,
             segment_size: options.segment_size,
-            is_direct: options.is_direct,
+            is_direct: AtomicBool::new(options.is_direct),
             ack_size_max: options.ack_size_max,
             watermark: AtomicU64::new(survey.watermark.0),
             behind: Behind::of(&writer),
@@ -339,14 +339,18 @@ fn unborn_writer(survey: &Survey) -> Writer {
     Writer::new(header, 0, Vec::new(), Output::new(false, 0, PAGE))
 }
 
+/// Through the cache: past it the last block would have to be read and written again, and what a read gives
+/// that no checksum covers is not to be put over what was promised. The next segment is written as the options
+/// say.
 fn writer_at(
     directory: &Directory,
     tail: &Tail,
     view: &View<'_>,
-    options: &LogOptions,
+    segment_size: u64,
 ) -> Result<Writer, StorageError> {
-    let at = (tail.end_offset, view.next_sequence);
-    open_writer(directory, tail.header.clone(), at, options.segment_size, options.is_direct)
+    let lanes = open_lanes(directory, &tail.name(), Access::ReadWrite)?;
+    let output = Output::new(false, segment_size, tail.end_offset);
+    Ok(Writer::new(tail.header.clone(), view.next_sequence, lanes, output))
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]

@@ -3,7 +3,7 @@
 //!
 //! Past the system's cache ([`Access::Direct`]) whole blocks are written. The last one is filled up with
 //! zeros, which are no record, and written again with what comes next: so it stays in memory, and the next
-//! write begins with it. A crash in that write finds the block as it was or as it is to be, and what was in
+//! write begins with it. A crash in that write finds each sector as it was or as it is to be, and what was in
 //! it is the same in both; the system's cache writes a page again in the same way. Writes follow one another,
 //! so no older version of a block reaches the device after a newer one.
 //!
@@ -105,12 +105,6 @@ impl Output {
         self.piece.at + self.piece.len as u64
     }
 
-    /// Takes in what the file holds of the block in which writing goes on.
-    pub(super) fn resume(&mut self, block: &[u8]) {
-        self.fill(block);
-        self.written = block.len();
-    }
-
     /// Takes a record. One that is `alone` needs no copy where any number of bytes can be written. A write
     /// ends with a record, unless that is larger than a piece.
     pub(super) fn put(
@@ -179,6 +173,12 @@ impl Output {
 
     /// Keeps the first bytes of the piece, to be written last.
     pub(super) fn keep_first(&mut self, count: usize) {
+        if count == self.piece.len {
+            let end = self.end();
+            std::mem::swap(&mut self.first, &mut self.piece);
+            (self.piece.at, self.piece.len, self.written) = (end, 0, 0);
+            return;
+        }
         (self.first.at, self.first.len) = (self.piece.at, 0);
         if self.first.capacity() < count {
             self.first.grow(count, self.unit);
@@ -194,14 +194,15 @@ impl Output {
 
     /// Goes on in the memory of the segment before.
     pub(super) fn take_memory_of(&mut self, mut before: Output) {
-        let is_larger = before.piece.capacity() > self.piece.capacity();
-        if !is_larger || (before.unit, before.size) != (self.unit, self.size) {
+        if (before.unit, before.size) != (self.unit, self.size) {
             return;
         }
-        (before.piece.at, before.piece.len) = (self.piece.at, self.piece.len);
-        before.piece.bytes().copy_from_slice(self.piece.bytes());
-        self.piece = before.piece;
         self.first = before.first;
+        if before.piece.capacity() > self.piece.capacity() {
+            (before.piece.at, before.piece.len) = (self.piece.at, self.piece.len);
+            before.piece.bytes().copy_from_slice(self.piece.bytes());
+            self.piece = before.piece;
+        }
     }
 }
 

@@ -154,11 +154,10 @@ impl Stream<'_, '_> {
             self.output.keep_first(kept);
             self.first = First::Kept;
         }
-        let at = self.output.piece.at;
-        let rest = &mut self.output.piece.bytes()[kept..];
-        if !rest.is_empty() && self.result.is_ok() {
+        if self.output.piece.len > kept && self.result.is_ok() {
             self.aside.between();
-            self.result = self.aside.write(rest, at + kept as u64);
+            let at = self.output.piece.at + kept as u64;
+            self.result = self.aside.write(&self.output.piece.bytes()[kept..], at);
         }
         self.output.empty();
     }

@@ -37,8 +37,8 @@ pub(crate) struct Log {
     pub(super) channel_id: [u8; 16],
     pub(super) epoch: u64,
     pub(super) segment_size: u64,
-    /// Segments are written past the system's cache, where the file system has that.
-    pub(super) is_direct: bool,
+    /// Segments that begin are written past the system's cache, as far as the file system takes that.
+    pub(super) is_direct: AtomicBool,
     /// Bytes that must fit into a reserve file beside the state: the largest ack.
     pub(super) ack_size_max: u64,
     pub(super) writer: Mutex<Writer>,
@@ -204,7 +204,7 @@ impl Log {
         // Through the cache a large record is on its way to the device while it is encoded.
         let aside = Arc::clone(&writer.lanes[if is_direct { LANES } else { lane }]);
         let through_cache = to(&*aside, Some(ahead));
-        let target = if is_direct { &to(&*file, None) } else { &through_cache };
+        let mut target = if is_direct { &to(&*file, None) } else { &through_cache };
         let piece_size = piece_size(self.segment_size);
         let mut places = Vec::with_capacity(records.len());
         let alone = records.len() == 1;
@@ -216,7 +216,11 @@ impl Log {
             end += match record {
                 Outgoing::Streamed(payload) => {
                     let at = (&writer.seed, place);
-                    stream(&mut writer.output, (target, &through_cache), piece_size, payload, at)?
+                    let ways = (target, &through_cache);
+                    let size = stream(&mut writer.output, ways, piece_size, payload, at)?;
+                    // A direct write of the block in which it ends would wait for that to be written back.
+                    target = &through_cache;
+                    size
                 }
                 Outgoing::Ready(record) => {
                     let bytes = record.place(&writer.seed, end, place);

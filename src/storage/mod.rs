@@ -35,8 +35,9 @@ pub trait Storage: Send + Sync {
     fn create(&self, name: &str) -> io::Result<Arc<dyn File>>;
 
     /// Opens an existing plain file. Each call gives an open file description of its own, so that a
-    /// write-back error is reported to each. Fails for anything but a plain file (a FIFO, a link), and with
-    /// `Unsupported` where the file system takes no direct writes of [`DIRECT_BLOCK`].
+    /// write-back error is reported to each. Fails for anything but a plain file (a FIFO, a link). A file
+    /// system without direct writes says so here or when the first one comes, with `InvalidInput` or
+    /// `Unsupported`.
     fn open(&self, name: &str, access: Access) -> io::Result<Arc<dyn File>>;
 
     /// The length in bytes of a plain file, without opening it. Fails for anything but a plain file.

@@ -11,12 +11,12 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use memmap2::MmapOptions;
 
-use super::{Access, DIRECT_BLOCK, File, Lock, Map, Storage, StorageError};
+use super::{Access, File, Lock, Map, Storage, StorageError};
 
 /// `O_NOFOLLOW | O_NONBLOCK` where their values are known (the C library is no direct dependency). They
 /// close the gap between looking at a name and opening it: a link put there meanwhile is refused, a FIFO
@@ -68,8 +68,6 @@ pub struct OsStorage {
     /// Held open for [`Storage::sync_directory`]: a description opened after a write-back error may
     /// never be told of it.
     directory: fs::File,
-    /// Whether the file system takes direct writes, once that was tried.
-    takes_direct: OnceLock<bool>,
 }
 
 impl OsStorage {
@@ -89,7 +87,7 @@ impl OsStorage {
         check_directory(given).map_err(failed("open directory"))?;
         let path = fs::canonicalize(given).map_err(failed("open directory"))?;
         let directory = fs::File::open(&path).map_err(failed("open directory"))?;
-        Ok(OsStorage { path, location, directory, takes_direct: OnceLock::new() })
+        Ok(OsStorage { path, location, directory })
     }
 
     fn path_of(&self, name: &str) -> io::Result<PathBuf> {
@@ -105,18 +103,6 @@ impl OsStorage {
 
     fn file(&self, file: fs::File) -> OsFile {
         OsFile { file, directory: self.path.clone() }
-    }
-
-    /// Whether `file`, opened for direct writes, takes blocks of [`DIRECT_BLOCK`]. Some file systems let a
-    /// file be opened so and refuse what is then asked of it; a read, which needs the same alignment, tells.
-    /// That is tried once.
-    fn takes_direct(&self, file: &fs::File) -> bool {
-        *self.takes_direct.get_or_init(|| {
-            let mut memory = vec![0; 2 * DIRECT_BLOCK];
-            let start = memory.as_ptr().align_offset(DIRECT_BLOCK);
-            let block = &mut memory[start..start + DIRECT_BLOCK];
-            !matches!(file.read_at(block, 0), Err(error) if is_refusal(&error))
-        })
     }
 }
 
@@ -158,15 +144,8 @@ impl Storage for OsStorage {
             .read(true)
             .write(access != Access::Read)
             .custom_flags(OPEN_FLAGS | direct)
-            .open(path)
-            .map_err(|error| match access {
-                Access::Direct if is_refusal(&error) => ErrorKind::Unsupported.into(),
-                _ => error,
-            })?;
+            .open(path)?;
         check_plain(&file.metadata()?)?;
-        if access == Access::Direct && !self.takes_direct(&file) {
-            return Err(ErrorKind::Unsupported.into());
-        }
         Ok(Arc::new(self.file(file)))
     }
 
@@ -394,11 +373,6 @@ fn hold(path: &Path, file: fs::File) -> io::Result<Option<fs::File>> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-/// Whether a file system says that it has no direct access of this kind.
-fn is_refusal(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported)
 }
 
 fn check_plain(metadata: &fs::Metadata) -> io::Result<()> {

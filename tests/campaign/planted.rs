@@ -64,7 +64,6 @@ const CATCHES: &[Catch] = &[
     chain("SyncOfTheOtherLaneOnly"),
     shuttle("FullDiskSwallowed"),
     exhaustive("BlockForgotten"),
-    exhaustive("BlockNotTakenIn"),
     shuttle("ShortWriteIgnored"),
     chain("NoSegmentNameSync"),
     faults("NameBeforeSize"),

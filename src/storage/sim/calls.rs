@@ -123,31 +123,6 @@ impl State {
         Ok(&self.inodes[&inode].cache)
     }
 
-    /// As [`State::write`], of whole blocks. What is written over itself, at the beginning and the end,
-    /// counts as not written: to a device such a write is no more than the same change made in the cache,
-    /// which gives it whole pages too.
-    pub(super) fn write_direct(
-        &mut self,
-        handle: u64,
-        bytes: &[u8],
-        offset: u64,
-        fault: Option<Fault>,
-    ) -> io::Result<usize> {
-        let inode = self.inode_of(handle)?;
-        // After a failed sync the cache may show what the medium does not hold.
-        let [mut shown, mut held] = [(); 2].map(|()| vec![0; bytes.len()]);
-        let shown_size = self.inodes[&inode].cache.read(&mut shown, offset);
-        self.read_without_cache(inode, &mut held, offset);
-        let is_new =
-            |at: &usize| *at >= shown_size || shown[*at] != bytes[*at] || held[*at] != bytes[*at];
-        let Some(first) = (0..bytes.len()).find(is_new) else {
-            return Ok(bytes.len());
-        };
-        let last = (first..bytes.len()).rfind(is_new).unwrap_or(first);
-        let written = self.write(handle, &bytes[first..=last], offset + first as u64, fault)?;
-        if written <= last - first { Ok(first + written) } else { Ok(bytes.len()) }
-    }
-
     /// Writes; `fault` says where the bytes really go.
     pub(super) fn write(
         &mut self,
@@ -275,7 +250,7 @@ impl State {
         let file = self.inode_mut(inode);
         // An error nobody was told of is told to those who open the file later as well.
         let errors_told = file.errors - u64::from(!file.is_error_told);
-        let description = Handle { inode, errors_told };
+        let description = Handle { inode, errors_told, short_end: None };
         self.handles.insert(handle, description);
         Ok(handle)
     }

@@ -50,14 +50,14 @@ fn a_disk_that_takes_none_says_so_when_the_file_is_opened() {
 }
 
 #[test]
-fn what_is_not_whole_sectors_is_refused() {
+fn what_is_not_whole_blocks_is_refused() {
     let (disk, file) = disk();
     let bytes = Aligned::of(&[2; 2 * BLOCK]);
     let kind = |bytes: &[u8], offset| file.write_at(bytes, offset).err().map(|e| e.kind());
     let refused = Some(ErrorKind::InvalidInput);
-    assert_eq!(kind(bytes.at(BLOCK), 1), refused, "the offset");
-    assert_eq!(kind(bytes.at(BLOCK - 8), 0), refused, "the count");
-    assert_eq!(kind(&bytes.at(BLOCK + 8)[8..], 0), refused, "the memory");
+    assert_eq!(kind(bytes.at(BLOCK), 512), refused, "the offset");
+    assert_eq!(kind(bytes.at(512), 0), refused, "the count");
+    assert_eq!(kind(&bytes.at(BLOCK + 512)[512..], 0), refused, "the memory");
     assert_eq!(found(&disk), [1; 2 * BLOCK]);
     assert_eq!(kind(bytes.at(BLOCK), BLOCK as u64), None);
 }
@@ -71,6 +71,9 @@ fn a_short_one_ends_with_a_sector() {
     disk.set_plan(FaultPlan::new(Fault::Short(1)).on(&[CallKind::Write]).sticky());
     write_all_at(&*file, bytes.at(BLOCK), 0).expect("it is finished");
     assert_eq!(found(&disk), [[2; BLOCK], [1; BLOCK]].concat());
+    disk.clear_plans();
+    let rest = file.write_at(&bytes.at(BLOCK)[512..], 512).err().map(|e| e.kind());
+    assert_eq!(rest, Some(ErrorKind::InvalidInput), "the last one was not short");
 }
 
 #[test]

@@ -4,7 +4,6 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
 use super::SimDisk;
-use super::effect::SECTOR_SIZE;
 use super::fault::{CallKind, Fault, failure};
 use super::random::{Site, fingerprint, mix};
 use crate::storage::{Access, File, Lock, Map, Storage};
@@ -120,27 +119,7 @@ impl SimFile {
             Access::Read => Err(failure(ErrorKind::PermissionDenied)),
         }
     }
-
-    /// A short write of a direct file ends with a sector, and is not empty; so what is left of it may be
-    /// written as well.
-    fn check_direct(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let is_whole = |number: u64| number.is_multiple_of(SECTOR_SIZE);
-        let numbers = [offset, bytes.len() as u64, bytes.as_ptr().addr() as u64];
-        if self.access == Access::Direct && !numbers.into_iter().all(is_whole) {
-            return Err(failure(ErrorKind::InvalidInput));
-        }
-        Ok(())
-    }
-
-    fn cut_short(&self, count: usize) -> usize {
-        match self.access {
-            Access::Direct => (count / SECTOR * SECTOR).max(SECTOR),
-            Access::Read | Access::ReadWrite => count,
-        }
-    }
 }
-
-const SECTOR: usize = SECTOR_SIZE as usize;
 
 impl File for SimFile {
     fn size(&self) -> io::Result<u64> {
@@ -163,15 +142,14 @@ impl File for SimFile {
         let detail = mix(offset, fingerprint(bytes));
         self.disk.call(CallKind::Write, &self.name, detail, |state, fault| {
             self.check_writable()?;
-            self.check_direct(bytes, offset)?;
+            if self.access == Access::Direct {
+                return state.write_direct(self.handle, bytes, offset, fault);
+            }
             let wanted = match fault {
-                Some(Fault::Short(count)) => bytes.len().min(self.cut_short(count)),
+                Some(Fault::Short(count)) => bytes.len().min(count),
                 _ => bytes.len(),
             };
-            match self.access {
-                Access::Direct => state.write_direct(self.handle, &bytes[..wanted], offset, fault),
-                _ => state.write(self.handle, &bytes[..wanted], offset, fault),
-            }
+            state.write(self.handle, &bytes[..wanted], offset, fault)
         })
     }
 

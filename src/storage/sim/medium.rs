@@ -147,8 +147,8 @@ impl State {
         }
     }
 
-    /// What the medium of a file holds from `offset` on, with all that is pending on top, and zeros where it holds
-    /// nothing: what the cache shows, but after a failed sync.
+    /// What the medium of a file holds from `offset` on, with all that is pending on top, and zeros where it
+    /// holds nothing: what the cache shows, but after a failed sync.
     pub(super) fn read_without_cache(&self, inode: u64, buffer: &mut [u8], offset: u64) {
         self.inodes[&inode].durable.read_past_end(buffer, offset);
         let range = sectors(offset..offset + buffer.len() as u64);

@@ -34,6 +34,7 @@
 mod calls;
 mod content;
 mod crash;
+mod direct;
 mod effect;
 mod fault;
 mod handle;

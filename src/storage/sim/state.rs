@@ -71,6 +71,8 @@ pub(super) struct Handle {
     pub(super) inode: u64,
     /// How many of the file's write-back errors it knows.
     pub(super) errors_told: u64,
+    /// Where the last direct write ended that was short: what is left of it may follow.
+    pub(super) short_end: Option<u64>,
 }
 
 impl Inode {
