@@ -340,8 +340,8 @@ fn unborn_writer(survey: &Survey) -> Writer {
 }
 
 /// Through the cache: past it the last block would have to be read and written again, and what a read gives
-/// that no checksum covers is not to be put over what was promised. The next segment is written as the options
-/// say.
+/// that no checksum covers is not to be put over what was promised. The next segment is written as the
+/// options say.
 fn writer_at(
     directory: &Directory,
     tail: &Tail,
