@@ -30,14 +30,13 @@ compile_error!("planted bugs are for tests: `--cfg planted` needs a build with d
 
 /// All bugs, and what each of them does.
 #[cfg(planted)]
-pub(crate) const BUGS: [(&str, &str); 54] = [
+pub(crate) const BUGS: [(&str, &str); 53] = [
     ("NoDataSync", "a group counts without a sync"),
     ("AckBeforeSync", "committers are woken when their group is written"),
     ("AckOneGroupEarly", "a group's sync acknowledges the group written after it"),
     ("RetryAfterFailedSync", "a failed sync is tried again"),
     ("SyncOfTheOtherLaneOnly", "every second group goes without its sync"),
     ("FullDiskSwallowed", "a write that found no space counts as done"),
-    ("BlockForgotten", "what is in a block is not written again with what follows in it"),
     ("ShortWriteIgnored", "the rest of a short write is not written"),
     ("NoSegmentNameSync", "no directory sync before a segment counts"),
     ("NameBeforeSize", "a new file has its name before its size is synced"),

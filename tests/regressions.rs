@@ -6,7 +6,6 @@ mod support;
 mod watched;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::ErrorKind;
 use std::time::Duration;
 
 use flumen::storage::Access;
@@ -702,29 +701,6 @@ fn i5_two_histories_that_part_share_no_number() {
 fn files(disk: &SimDisk) -> BTreeMap<String, Vec<u8>> {
     let names = disk.file_names().into_iter();
     names.filter_map(|name| disk.read_file(&name).map(|bytes| (name, bytes))).collect()
-}
-
-/// Some file systems and devices let a file be opened for direct writes, and refuse the first one. Nothing counts
-/// yet in the segment that begins with it: it is begun again through the cache, and so are those that follow.
-#[test]
-fn direct_writes_that_are_refused_when_they_come_are_done_without() {
-    for kind in [ErrorKind::InvalidInput, ErrorKind::Unsupported] {
-        let disk = SimDisk::new(1);
-        let plan = || FaultPlan::new(Fault::Error(kind)).on(&[CallKind::Write]).file("0");
-        disk.set_plan(plan());
-        let channel = open(&disk).expect("opens");
-        let body = "x".repeat(10_000);
-        for _ in 0..20 {
-            put(&channel, &body).expect("works");
-        }
-        assert!(channel.stats().segments > 2);
-        assert_eq!(disk.strikes().len(), 1, "it was tried once");
-        let image = disk.crash(&Crash::LoseAll);
-        assert_eq!(drain(&open(&image).expect("opens")).expect("readable").len(), 20);
-        // What goes wrong later is no refusal.
-        disk.set_plan(plan());
-        assert!(matches!(put(&channel, &body), Err(CommitError::Stopped(_))));
-    }
 }
 
 /// What is read of the end of a closed log, and no checksum covers, is not put over what was promised.

@@ -38,16 +38,14 @@ pub enum ReadMode {
     Map,
 }
 
-/// How what needs a sync is written.
+/// How commits of 128 KiB to 1 MiB are written that need a sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteMode {
     /// Past the system's cache where the file system has that (`O_DIRECT` of Linux), and through it
-    /// elsewhere. The default: commits take less time, those of 0.5 MB and producers beside consumers most of
-    /// all. Events that are no longer in memory ([`ChannelOptions::memory_tail`]) are read from the device.
-    /// Commits above 1 MiB go through the cache.
+    /// elsewhere. The default: they take about a tenth less time. When they are no longer in memory
+    /// ([`ChannelOptions::memory_tail`]) they are read from the device.
     Direct,
-    /// Through the system's cache, which then holds what was written last: for consumers that are often
-    /// behind by more than fits into memory, on a device that is slow to read.
+    /// Through the system's cache, as all others.
     Cached,
 }
 
@@ -190,8 +188,8 @@ impl ChannelOptions {
         self
     }
 
-    /// How records are written with [`Durability::Sync`]; with any other they go through the system's cache.
-    /// Default: [`WriteMode::Direct`].
+    /// How large commits are written with [`Durability::Sync`]; with any other all go through the system's
+    /// cache. Default: [`WriteMode::Direct`].
     #[must_use]
     pub fn write_mode(mut self, mode: WriteMode) -> Self {
         self.write_mode = mode;

@@ -6,7 +6,6 @@
 //!    first of them on it counts; 6. only now is a record in it acknowledged, and a file recycled that the
 //!    state no longer lists. `docs/CRASH_SAFETY.md` goes through a crash after each.
 
-use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -15,11 +14,10 @@ use super::directory::Directory;
 use super::group_commit::LANES;
 use super::lsn::Lsn;
 use super::moving::Moving;
-use super::output::{Output, Target};
 use super::record::{Kind, PendingRecord, Place};
 use super::segment::{PAGE, SegmentHeader, segment_name};
 use super::writer::{Keeper, Log, View, Writer, release};
-use crate::storage::{Access, DIRECT_BLOCK, File, StorageError};
+use crate::storage::{Access, File, StorageError};
 use crate::sync::lock;
 
 /// A segment is at least this many times as large as the state it begins with, so that states are at most
@@ -87,7 +85,7 @@ impl Log {
         drop(segments);
         self.behind.turn_to(&next);
         let before = std::mem::replace(writer, next);
-        writer.output.take_memory_of(before.output);
+        writer.aligned = before.aligned;
         self.recycle(keeper, &released)?;
         if request.claim != Claim::Swap {
             let size = keeper.pool.reserve_size();
@@ -120,22 +118,36 @@ impl Log {
         if !keeper.slots.make_room_for(&checkpoint)? {
             return Ok(None);
         }
-        let Some(capacity) =
+        let Some(prepared) =
             keeper.pool.obtain(number, needed, desired, request.claim == Claim::Put)?
         else {
             return Ok(None);
         };
         keeper.numbers_used = number;
+        let name = segment_name(number);
         let header = SegmentHeader {
             channel_id: self.channel_id,
             number,
             base: request.base,
             first_sequence: request.first_sequence,
-            capacity,
+            capacity: prepared.capacity,
             epoch: self.epoch,
         };
-        let next = self.begin_writer(header, &mut record, request, view)?;
-        debug_assert_eq!(next.offset, head);
+        let seed = header.seed();
+        let file = prepared.file;
+        let place =
+            Place { lsn: request.base, watermark: request.base, sequence: view.next_sequence };
+        if planted!(HeaderBeforeState) {
+            self.directory.write(&*file, &name, &header.encode(), 0)?;
+            self.directory.sync_file(&*file, &name)?;
+        }
+        self.directory.write(&*file, &name, record.place(&seed, PAGE, place), PAGE)?;
+        if let Some(moved) = &request.moved {
+            moved.copy(&self.directory, &*file, &header, PAGE + record.size())?;
+        }
+        self.directory.sync_file(&*file, &name)?;
+        self.directory.write(&*file, &name, &header.encode(), 0)?;
+        self.directory.sync_file(&*file, &name)?;
         self.raise_watermark(lsn);
         checkpoint.numbers_used = number;
         keeper.slots.write(&mut checkpoint)?;
@@ -146,65 +158,8 @@ impl Log {
         if request.claim != Claim::Swap {
             self.replenish(keeper, self.reserve_size(encoded.len()), number)?;
         }
-        Ok(Some(next))
-    }
-
-    /// A writer of the new segment with its beginning written.
-    ///
-    /// Some file systems and devices let a file be opened for direct writes and refuse them then. Nothing in
-    /// the segment counts yet, so it is begun again through the cache, and so are those that follow.
-    fn begin_writer(
-        &self,
-        header: SegmentHeader,
-        state: &mut PendingRecord,
-        request: &NewSegment<'_>,
-        view: &View<'_>,
-    ) -> Result<Writer, StorageError> {
-        let open = |header, is_direct| {
-            let sizes = (self.segment_size, view.next_sequence);
-            open_writer(&self.directory, header, sizes, is_direct)
-        };
-        let mut next = open(header.clone(), self.is_direct.load(Ordering::Relaxed))?;
-        match self.write_beginning(&mut next, state, request, view) {
-            Err(error) if next.output.is_direct() && is_refusal(error.kind()) => {
-                self.is_direct.store(false, Ordering::Relaxed);
-                next = open(header, false)?;
-                self.write_beginning(&mut next, state, request, view)?;
-            }
-            outcome => outcome?,
-        }
-        Ok(next)
-    }
-
-    /// Steps 3 and 4 of the module's list.
-    fn write_beginning(
-        &self,
-        next: &mut Writer,
-        state: &mut PendingRecord,
-        request: &NewSegment<'_>,
-        view: &View<'_>,
-    ) -> Result<(), StorageError> {
-        let Writer { header, name, seed, lanes, output, offset, .. } = next;
-        let (file, through_cache) = (&*lanes[0], &*lanes[LANES]);
-        let target = Target { directory: &self.directory, file, name, ahead: None };
-        // It is looked at again when the file is recycled.
-        let write_header = || {
-            self.directory.write(through_cache, name, &header.encode(), 0)?;
-            self.directory.sync_file(through_cache, name)
-        };
-        if planted!(HeaderBeforeState) {
-            write_header()?;
-        }
-        let place =
-            Place { lsn: request.base, watermark: request.base, sequence: view.next_sequence };
-        output.put(&target, state.place(seed, PAGE, place), true)?;
-        if let Some(moved) = &request.moved {
-            moved.copy(output, &target, header)?;
-        }
-        output.write_out(&target)?;
-        *offset = output.end();
-        self.directory.sync_file(file, name)?;
-        write_header()
+        let lanes = open_lanes(&self.directory, &name, vec![file])?;
+        Ok(Some(Writer::new(header, head, view.next_sequence, lanes)))
     }
 
     pub(super) fn reserve_size(&self, state_size: usize) -> u64 {
@@ -212,50 +167,15 @@ impl Log {
     }
 }
 
-/// A writer at the beginning of the segment with this header, whose file is there.
-fn open_writer(
-    directory: &Directory,
-    header: SegmentHeader,
-    (segment_size, next_sequence): (u64, u64),
-    is_direct: bool,
-) -> Result<Writer, StorageError> {
-    let name = segment_name(header.number);
-    // The last block is written as a whole, so there must be room for all of it.
-    let may_be_direct = is_direct && header.capacity.is_multiple_of(DIRECT_BLOCK as u64);
-    let direct = if may_be_direct { open_direct(directory, &name)? } else { None };
-    let output = Output::new(direct.is_some(), segment_size, PAGE);
-    let lanes = match direct {
-        Some(lanes) => lanes,
-        None => open_lanes(directory, &name, Access::ReadWrite)?,
-    };
-    Ok(Writer::new(header, next_sequence, lanes, output))
-}
-
-/// `None` where the file system does not take direct writes.
-fn open_direct(
-    directory: &Directory,
-    name: &str,
-) -> Result<Option<Vec<Arc<dyn File>>>, StorageError> {
-    match open_lanes(directory, name, Access::Direct) {
-        Err(error) if is_refusal(error.kind()) => Ok(None),
-        outcome => outcome.map(Some),
-    }
-}
-
-/// Whether it means that there are no direct writes.
-fn is_refusal(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::InvalidInput | ErrorKind::Unsupported)
-}
-
-/// The descriptions of the segment being written.
+/// Completes the descriptions of the segment being written.
 pub(super) fn open_lanes(
     directory: &Directory,
     name: &str,
-    access: Access,
+    mut lanes: Vec<Arc<dyn File>>,
 ) -> Result<Vec<Arc<dyn File>>, StorageError> {
-    let mut lanes: Vec<_> =
-        (0..LANES).map(|_| directory.open(name, access)).collect::<Result<_, _>>()?;
-    lanes.push(directory.open(name, Access::ReadWrite)?);
+    while lanes.len() <= LANES {
+        lanes.push(directory.open(name, Access::ReadWrite)?);
+    }
     Ok(lanes)
 }
 

@@ -8,6 +8,7 @@ mod begin;
 mod behind;
 mod blocks;
 mod checkpoint;
+mod direct;
 mod directory;
 mod error;
 #[cfg(fuzzing)]
@@ -16,7 +17,6 @@ mod group_commit;
 mod lsn;
 mod moving;
 mod open;
-mod output;
 mod pool;
 mod read_ahead;
 mod reader;

@@ -10,12 +10,11 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use super::directory::Directory;
-use super::output::{Output, Target};
 use super::record::{Kind, PendingRecord, Place};
 use super::scan::{ScanError, Scanner};
 use super::segment::{PAGE, SegmentHeader, segment_name};
 use super::survey::Unproven;
-use crate::storage::{Access, StorageError, read_full_at};
+use crate::storage::{Access, File, StorageError, read_full_at};
 
 /// The records to carry over.
 pub(super) struct Moving<'a> {
@@ -34,16 +33,17 @@ impl Moving<'_> {
         self.unproven.size
     }
 
-    /// Writes the copies of those records that hold events. What the others told is in the state that begins
-    /// the segment.
+    /// Writes the copies, of those records that hold events, from `offset` on. What the others told is in the
+    /// state that begins the segment.
     pub(super) fn copy(
         &self,
-        output: &mut Output,
-        target: &Target<'_>,
+        directory: &Directory,
+        file: &dyn File,
         header: &SegmentHeader,
+        offset: u64,
     ) -> Result<(), StorageError> {
-        let offset = output.end();
         let seed = header.seed();
+        let name = segment_name(header.number);
         let mut scanner = self.scanner.borrow_mut();
         let (mut from, mut to) = (self.unproven.offset, offset);
         while from < self.end_offset {
@@ -64,7 +64,7 @@ impl Moving<'_> {
                 watermark: header.base,
                 sequence: found.header.sequence,
             };
-            output.put(target, record.place(&seed, to, place), true)?;
+            directory.write(file, &name, record.place(&seed, to, place), to)?;
             to += record.size();
         }
         debug_assert!(planted!(CarriedOverInPart) || to == offset + self.size());

@@ -19,7 +19,6 @@ use super::directory::Directory;
 use super::error::LogError;
 use super::lsn::Lsn;
 use super::moving::{Moving, rewrite};
-use super::output::Output;
 use super::pool::{Pool, is_full};
 use super::segment::{PAGE, STATED_MAX, SegmentHeader};
 use super::slots::Slots;
@@ -38,7 +37,7 @@ const PASSED_OVER_END: u64 = 1 << 24;
 #[derive(Clone, Debug)]
 pub(crate) struct LogOptions {
     pub(crate) segment_size: u64,
-    /// Whether segments are written past the system's cache, where the file system has that.
+    /// Whether large records may go past the system's cache, where the file system has that.
     pub(crate) is_direct: bool,
     /// Bytes of the largest ack record there can be.
     pub(crate) ack_size_max: u64,
@@ -103,7 +102,7 @@ impl Log {
         adopt_files(&directory, survey, &mut keeper.pool)?;
         let writer = match &survey.tail {
             None => unborn_writer(survey),
-            Some(tail) => writer_at(&directory, tail, view, options.segment_size)?,
+            Some(tail) => writer_at(&directory, tail, view)?,
         };
         let log = Log {
             segments: Mutex::new(Segments {
@@ -115,7 +114,7 @@ impl Log {
             channel_id: checkpoint.channel_id,
             epoch: checkpoint.epoch,
             segment_size: options.segment_size,
-            is_direct: AtomicBool::new(options.is_direct),
+            is_direct: options.is_direct,
             ack_size_max: options.ack_size_max,
             watermark: AtomicU64::new(survey.watermark.0),
             behind: Behind::of(&writer),
@@ -336,21 +335,12 @@ fn unborn_writer(survey: &Survey) -> Writer {
         capacity: PAGE,
         epoch: 0,
     };
-    Writer::new(header, 0, Vec::new(), Output::new(false, 0, PAGE))
+    Writer::new(header, PAGE, 0, Vec::new())
 }
 
-/// Through the cache: past it the last block would have to be read and written again, and what a read gives
-/// that no checksum covers is not to be put over what was promised. The next segment is written as the
-/// options say.
-fn writer_at(
-    directory: &Directory,
-    tail: &Tail,
-    view: &View<'_>,
-    segment_size: u64,
-) -> Result<Writer, StorageError> {
-    let lanes = open_lanes(directory, &tail.name(), Access::ReadWrite)?;
-    let output = Output::new(false, segment_size, tail.end_offset);
-    Ok(Writer::new(tail.header.clone(), view.next_sequence, lanes, output))
+fn writer_at(directory: &Directory, tail: &Tail, view: &View<'_>) -> Result<Writer, StorageError> {
+    let lanes = open_lanes(directory, &tail.name(), Vec::new())?;
+    Ok(Writer::new(tail.header.clone(), tail.end_offset, view.next_sequence, lanes))
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]

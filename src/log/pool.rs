@@ -3,11 +3,12 @@
 //! succeed on a full disk.
 
 use std::io;
+use std::sync::Arc;
 
 use super::directory::{DRAFT, Directory, Kept};
 use super::segment::{PAGE, SegmentHeader, segment_name};
 use super::start::read_page;
-use crate::storage::{Access, StorageError};
+use crate::storage::{Access, File, StorageError};
 
 /// What a segment on the last room is where its record is smaller, unless whole segments are.
 const SEGMENT_ON_LAST_ROOM: u64 = 64 << 10;
@@ -36,6 +37,12 @@ pub(crate) struct Pool {
     reserve_size: u64,
     /// Bytes of all files of the log, waiting or not.
     disk_bytes: u64,
+}
+
+/// A file that becomes a segment.
+pub(crate) struct Prepared {
+    pub(crate) file: Arc<dyn File>,
+    pub(crate) capacity: u64,
 }
 
 impl Pool {
@@ -137,19 +144,19 @@ impl Pool {
 
     /// A file for segment `number` of `needed` bytes, and of `desired` where there is room for that. `None`
     /// when the disk is full; then nothing is used. The reserve is used only when `for_puts` is false.
-    /// The new name is durable. Gives the bytes that the file has room for.
+    /// The new name is durable.
     pub(crate) fn obtain(
         &mut self,
         number: u64,
         needed: u64,
         desired: u64,
         for_puts: bool,
-    ) -> Result<Option<u64>, StorageError> {
-        let capacity = self.find(number, needed, desired, for_puts)?;
-        if capacity.is_some() {
+    ) -> Result<Option<Prepared>, StorageError> {
+        let prepared = self.find(number, needed, desired, for_puts)?;
+        if prepared.is_some() {
             self.settle()?;
         }
-        Ok(capacity)
+        Ok(prepared)
     }
 
     /// Makes the names of waiting files durable that are not, so that no segment has to wait for that.
@@ -175,7 +182,7 @@ impl Pool {
         needed: u64,
         desired: u64,
         for_puts: bool,
-    ) -> Result<Option<u64>, StorageError> {
+    ) -> Result<Option<Prepared>, StorageError> {
         let whole = desired.max(needed);
         if let Some(kept) = self.pick(Kept::Spare, whole) {
             mark!(P16);
@@ -190,9 +197,9 @@ impl Pool {
         let mut sizes = vec![whole, smaller, small, needed];
         sizes.dedup();
         for size in sizes {
-            if let Some(capacity) = self.allocate(&segment_name(number), size)? {
+            if let Some(prepared) = self.allocate(&segment_name(number), size)? {
                 mark!(P17);
-                return Ok(Some(capacity));
+                return Ok(Some(prepared));
             }
         }
         if let Some(kept) = self.pick(Kept::Spare, needed) {
@@ -207,9 +214,9 @@ impl Pool {
         }
         // Spares are all too small, and may together make room.
         while self.drop_spare()? {
-            if let Some(capacity) = self.allocate(&segment_name(number), needed)? {
+            if let Some(prepared) = self.allocate(&segment_name(number), needed)? {
                 mark!(P17);
-                return Ok(Some(capacity));
+                return Ok(Some(prepared));
             }
         }
         mark!(P24);
@@ -236,21 +243,22 @@ impl Pool {
         Some(files.remove(smallest))
     }
 
-    fn rename(&mut self, kept: KeptFile, number: u64) -> Result<u64, StorageError> {
+    fn rename(&mut self, kept: KeptFile, number: u64) -> Result<Prepared, StorageError> {
         if !kept.settled && !planted!(UnsettledRename) {
             mark!(P15);
             self.settle()?;
         }
         let name = segment_name(number);
         self.directory.rename(&kept.name, &name)?;
-        Ok(kept.size)
+        let file = self.directory.open(&name, Access::ReadWrite)?;
+        Ok(Prepared { file, capacity: kept.size })
     }
 
     /// Creates a file with all its blocks; `None` when the disk has no room, and then no file is left.
     ///
     /// It gets its name only when its size is synced. Otherwise a sync that fails could leave a file that
     /// shows its full size in the cache and has none on the disk, and the next opening would use it.
-    fn allocate(&mut self, name: &str, size: u64) -> Result<Option<u64>, StorageError> {
+    fn allocate(&mut self, name: &str, size: u64) -> Result<Option<Prepared>, StorageError> {
         let draft = format!("{DRAFT}{name}");
         let file = match self.directory.storage.create(&draft) {
             Ok(file) => file,
@@ -264,7 +272,7 @@ impl Pool {
                 }
                 self.directory.rename(&draft, name)?;
                 self.disk_bytes += size;
-                Ok(Some(size))
+                Ok(Some(Prepared { file, capacity: size }))
             }
             Err(error) => {
                 drop(file);
@@ -382,8 +390,8 @@ impl Pool {
         if !has_place {
             return Ok(false);
         }
-        let Some(size) = self.allocate(name, self.reserve_size)? else { return Ok(false) };
-        let name = name.to_string();
+        let Some(prepared) = self.allocate(name, self.reserve_size)? else { return Ok(false) };
+        let (name, size) = (name.to_string(), prepared.capacity);
         self.reserves.push(KeptFile { name, size, settled: false });
         Ok(true)
     }

@@ -1,37 +1,54 @@
-//! A large record on its way into the log: it is encoded, checksummed and written a piece at a time, while
-//! the piece is in the processor's cache and what was written before is on its way to the device. It needs no
-//! memory of its own size.
+//! Writing a group's records in pieces: small records are copied together, which is cheaper than further
+//! calls, and a large one is encoded, checksummed and written a piece at a time, while the piece is in the
+//! processor's cache and what was written before is on its way to the device. It needs no memory of its own
+//! size.
 //!
 //! The first piece of a large record is written last, because the header in it has the checksum of all. A
-//! crash before that leaves no record there, as a crash within a single write may. What came before the
-//! record in its first piece is of the same group, so nobody was told of it yet, or was written before.
+//! crash before that leaves no record there, as a crash within a single write may.
 
-use super::output::{Output, Target};
+use super::behind::Behind;
+use super::directory::Directory;
+use super::lsn::Lsn;
 use super::record::{HEADER_SIZE, Kind, PendingRecord, Place, Seed, record_size, seal};
-use crate::storage::{DIRECT_BLOCK, StorageError};
+use super::segment::PAGE;
+use crate::storage::{DIRECT_BLOCK, File, StorageError};
 
-/// Records above this are encoded while they are written. Below, what it spares does not make up for the
-/// pages that are written twice, where one piece ends in the middle of them and they are on their way to the
-/// device.
+/// Records above this are written in pieces. Below, what it spares does not make up for the pages that are
+/// written twice, where one piece ends in the middle of them and they are on their way to the device.
 const WHOLE_MAX: usize = 1 << 20;
 /// In small segments, such as tests have, it is this part of one,
 const WHOLE_SHARE: u64 = 16;
 /// and no less than this.
 const WHOLE_MIN: usize = 8 << 10;
 
-/// Bytes of a piece of a large record: much more would not stay in the processor's cache on the way.
-pub(super) const PIECE_MAX: usize = 256 << 10;
+/// Records of this part of the largest that is written whole go past the system's cache, but for the blocks
+/// that they share with others: a commit of 0.5 MB takes a tenth less. Smaller ones gain little by it, and
+/// would keep others waiting, since such a write does not return before the device has it.
+const DIRECT_SHARE: usize = 8;
 
-/// Slices of this part of a piece and longer are written from where they are, unless whole blocks are
-/// written,
+/// Bytes written with one call, and as much more as the last small slice or record has beyond: much more
+/// would not stay in the processor's cache on the way.
+const PIECE_MAX: usize = 256 << 10;
+
+/// Slices of this part of a piece and longer are written from where they are,
 const UNCOPIED_SHARE: usize = 4;
 /// and so are records of a group of this size and larger: a call of their own costs less than a copy.
 pub(super) const UNCOPIED: usize = PIECE_MAX / UNCOPIED_SHARE;
 
-/// Bytes of the largest record that is encoded before it is written, in a log with segments of this size.
+/// Bytes of the largest record that is written as a whole, in a log with segments of this size.
 pub(super) fn whole_size(segment_size: u64) -> usize {
     let size = usize::try_from(segment_size / WHOLE_SHARE).unwrap_or(WHOLE_MAX);
     size.clamp(WHOLE_MIN, WHOLE_MAX)
+}
+
+/// Bytes of the smallest record whose whole blocks may go past the system's cache.
+pub(super) fn direct_size(segment_size: u64) -> usize {
+    (whole_size(segment_size) / DIRECT_SHARE).max(DIRECT_BLOCK)
+}
+
+/// Bytes of a piece.
+pub(super) fn piece_size(segment_size: u64) -> usize {
+    whole_size(segment_size).min(PIECE_MAX)
 }
 
 /// A payload that is encoded while it is written.
@@ -63,131 +80,133 @@ impl Out for Vec<u8> {
 pub(crate) enum Outgoing<'a, P> {
     /// Encoded.
     Ready(&'a mut PendingRecord),
-    /// Larger than what is encoded before ([`Log::whole_size`](super::Log::whole_size)).
+    /// Larger than what is written whole ([`Log::whole_size`](super::Log::whole_size)).
     Streamed(&'a P),
 }
 
-/// Bytes of a piece, in a log with segments of this size: whole blocks.
-pub(super) fn piece_size(segment_size: u64) -> usize {
-    whole_size(segment_size).min(PIECE_MAX) / DIRECT_BLOCK * DIRECT_BLOCK
+/// Where a group is written.
+pub(super) struct Pieces<'a> {
+    pub(super) directory: &'a Directory,
+    pub(super) file: &'a dyn File,
+    pub(super) name: &'a str,
+    pub(super) base: Lsn,
+    pub(super) behind: &'a Behind,
+    /// Bytes of a piece.
+    pub(super) size: usize,
+    /// Called between the pieces of a record. Not before the last: what is left then, the commit's own sync
+    /// is about to take.
+    pub(super) between: &'a dyn Fn(),
 }
 
-/// Takes a record of this payload, and says how long it is. It is written `aside`, in pieces of `piece_size`
-/// bytes, but for the block with its header: what shares that with the record goes where it went before.
-pub(super) fn stream(
-    output: &mut Output,
-    (target, aside): (&Target<'_>, &Target<'_>),
-    piece_size: usize,
-    payload: &impl Payload,
-    (seed, place): (&Seed, Place),
-) -> Result<u64, StorageError> {
-    if output.piece.len + HEADER_SIZE > piece_size {
-        output.write_out(target)?;
+impl Pieces<'_> {
+    /// Writes `bytes`, if any, at `offset` of the segment.
+    pub(super) fn write(&self, bytes: &[u8], offset: u64) -> Result<(), StorageError> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.directory.write(self.file, self.name, bytes, offset)?;
+        self.behind.note_given(self.base.plus(offset + bytes.len() as u64 - PAGE));
+        Ok(())
     }
-    let (offset, head) = (output.end(), output.piece.len);
-    output.fill(&[0; HEADER_SIZE]);
-    let hashed = output.piece.len;
-    let hasher = crc32fast::Hasher::new();
-    let first_size = match output.is_direct() {
-        true => (head + HEADER_SIZE).next_multiple_of(output.unit),
-        false => piece_size,
-    };
-    let first = First::Growing(first_size);
-    let mut stream = Stream { output, aside, piece_size, first, hashed, hasher, result: Ok(()) };
-    payload.encode(&mut stream);
-    stream.hash();
-    let size = (stream.output.end() - offset) as usize - HEADER_SIZE;
-    assert_eq!(size, payload.size(), "a payload is as long as it says");
-    let stated_size = u32::try_from(size).expect("it was looked at before it was handed in");
-    let sum = (stated_size, stream.hasher.clone().finalize());
-    stream.put(&[0; HEADER_SIZE][..record_size(size) - HEADER_SIZE - size]);
-    let has_first = stream.first == First::Kept;
-    stream.result?;
-    if has_first {
-        aside.between();
-        output.write_out(aside)?;
+
+    /// Writes what was gathered of records that end at `end`, and empties it.
+    pub(super) fn write_gathered(
+        &self,
+        gathered: &mut Vec<u8>,
+        end: u64,
+    ) -> Result<(), StorageError> {
+        self.write(gathered, end - gathered.len() as u64)?;
+        gathered.clear();
+        Ok(())
     }
-    let sheet = if has_first { &mut output.first } else { &mut output.piece };
-    let header = &mut sheet.bytes()[head..head + HEADER_SIZE];
-    seal(header, payload.kind(), sum, seed, (offset, place));
-    if has_first {
-        let at = output.first.at;
-        target.write(output.first.bytes(), at)?;
+
+    /// Writes a record of this payload at `offset`, and says how long it is.
+    pub(super) fn stream(
+        &self,
+        payload: &impl Payload,
+        seed: &Seed,
+        (offset, place): (u64, Place),
+        buffers: &mut Buffers,
+    ) -> Result<u64, StorageError> {
+        let Buffers { first, piece } = buffers;
+        first.clear();
+        piece.clear();
+        piece.resize(HEADER_SIZE, 0);
+        let hasher = crc32fast::Hasher::new();
+        let mut stream = Stream { pieces: self, first, piece, at: offset, hasher, result: Ok(()) };
+        payload.encode(&mut stream);
+        stream.flush();
+        stream.result?;
+        let size = (stream.at - offset) as usize - HEADER_SIZE;
+        assert_eq!(size, payload.size(), "a payload is as long as it says");
+        let padding = record_size(size) - HEADER_SIZE - size;
+        stream.piece.resize(padding, 0);
+        self.write(stream.piece, stream.at)?;
+        let stated_size = u32::try_from(size).expect("it was looked at before it was handed in");
+        let sum = (stated_size, stream.hasher.finalize());
+        seal(&mut first[..HEADER_SIZE], payload.kind(), sum, seed, (offset, place));
+        self.write(first, offset)?;
+        Ok(record_size(size) as u64)
     }
-    Ok(record_size(size) as u64)
 }
 
-/// What is written last of a record in pieces.
-#[derive(PartialEq)]
-enum First {
-    /// Nothing is written yet. So many bytes will be kept, or what there is when a slice is not copied.
-    Growing(usize),
-    Kept,
+/// Memory of the pieces of a record, used again and again.
+#[derive(Default)]
+pub(super) struct Buffers {
+    first: Vec<u8>,
+    piece: Vec<u8>,
 }
 
 /// A record's payload on its way into pieces.
-struct Stream<'a, 'b> {
-    output: &'a mut Output,
-    aside: &'a Target<'b>,
-    piece_size: usize,
-    first: First,
-    /// Bytes of the piece that are in the checksum, or are not to be.
-    hashed: usize,
+pub(crate) struct Stream<'a> {
+    pieces: &'a Pieces<'a>,
+    /// The first piece, once it is complete: it is written last.
+    first: &'a mut Vec<u8>,
+    /// The piece that is being filled.
+    piece: &'a mut Vec<u8>,
+    /// Where it goes.
+    at: u64,
     hasher: crc32fast::Hasher,
     /// After an error nothing more is written.
     result: Result<(), StorageError>,
 }
 
-impl Stream<'_, '_> {
-    fn hash(&mut self) {
-        self.hasher.update(&self.output.piece.bytes()[self.hashed..]);
-        self.hashed = self.output.piece.len;
+impl Stream<'_> {
+    fn flush(&mut self) {
+        if self.first.is_empty() {
+            self.hasher.update(&self.piece[HEADER_SIZE..]);
+            std::mem::swap(self.first, self.piece);
+            self.at += self.first.len() as u64;
+            return;
+        }
+        let piece = std::mem::take(self.piece);
+        self.write(&piece);
+        *self.piece = piece;
+        self.piece.clear();
     }
 
-    /// Ends the piece as it is, which must be whole blocks.
-    fn turn(&mut self) {
-        self.hash();
-        self.hashed = 0;
-        let mut kept = 0;
-        if let First::Growing(size) = self.first {
-            kept = size.min(self.output.piece.len);
-            self.output.keep_first(kept);
-            self.first = First::Kept;
+    fn write(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
+        if self.result.is_ok() {
+            (self.pieces.between)();
+            self.result = self.pieces.write(bytes, self.at);
         }
-        if self.output.piece.len > kept && self.result.is_ok() {
-            self.aside.between();
-            let at = self.output.piece.at + kept as u64;
-            self.result = self.aside.write(&self.output.piece.bytes()[kept..], at);
-        }
-        self.output.empty();
-    }
-
-    /// Writes bytes from where they are.
-    fn pass(&mut self, bytes: &[u8]) {
-        self.turn();
-        for part in bytes.chunks(self.piece_size) {
-            self.hasher.update(part);
-            if self.result.is_ok() {
-                self.aside.between();
-                self.result = self.aside.write(part, self.output.piece.at);
-            }
-            self.output.piece.at += part.len() as u64;
-        }
+        self.at += bytes.len() as u64;
     }
 }
 
-impl Out for Stream<'_, '_> {
+impl Out for Stream<'_> {
     #[inline]
-    fn put(&mut self, mut bytes: &[u8]) {
-        if !self.output.is_direct() && bytes.len() >= self.piece_size / UNCOPIED_SHARE {
-            return self.pass(bytes);
+    fn put(&mut self, bytes: &[u8]) {
+        let size = self.pieces.size;
+        if bytes.len() >= size / UNCOPIED_SHARE {
+            self.flush();
+            bytes.chunks(size).for_each(|piece| self.write(piece));
+            return;
         }
-        while !bytes.is_empty() {
-            if self.output.piece.len >= self.piece_size {
-                self.turn();
-            }
-            let room = self.piece_size - self.output.piece.len;
-            bytes = &bytes[self.output.fill(&bytes[..room.min(bytes.len())])..];
+        self.piece.extend_from_slice(bytes);
+        if self.piece.len() >= size {
+            self.flush();
         }
     }
 }

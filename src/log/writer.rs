@@ -7,16 +7,17 @@ use std::sync::atomic::Ordering;
 
 use super::behind::Behind;
 use super::checkpoint::{Checkpoint, Sealed, State};
+use super::direct::{Aligned, Direct};
 use super::directory::Directory;
-use super::group_commit::LANES;
 use super::lsn::Lsn;
-use super::output::{Ahead, Output, Target};
 use super::pool::Pool;
 use super::record::{Place, Seed};
 use super::segment::{PAGE, SegmentHeader, segment_name};
 use super::slots::Slots;
-use super::stream::{Outgoing, Payload, piece_size, stream, whole_size};
-use crate::storage::{File, StorageError};
+use super::stream::{
+    Buffers, Outgoing, Payload, Pieces, UNCOPIED, direct_size, piece_size, whole_size,
+};
+use crate::storage::{DIRECT_BLOCK, File, StorageError};
 use crate::sync::{AtomicBool, AtomicU64, Mutex, lock};
 
 /// The layer above, as the log sees it at an Lsn.
@@ -37,8 +38,8 @@ pub(crate) struct Log {
     pub(super) channel_id: [u8; 16],
     pub(super) epoch: u64,
     pub(super) segment_size: u64,
-    /// Segments that begin are written past the system's cache, as far as the file system takes that.
-    pub(super) is_direct: AtomicBool,
+    /// Large records may go past the system's cache.
+    pub(super) is_direct: bool,
     /// Bytes that must fit into a reserve file beside the state: the largest ack.
     pub(super) ack_size_max: u64,
     pub(super) writer: Mutex<Writer>,
@@ -61,22 +62,35 @@ pub(super) struct Writer {
     pub(super) seed: Seed,
     pub(super) offset: u64,
     pub(super) next_sequence: u64,
-    /// Descriptions of its file: one for each lane, and one that goes through the cache, for large records
-    /// and for [`Behind`].
+    /// Descriptions of its file: one for each lane, and one for [`Behind`].
     pub(super) lanes: Vec<Arc<dyn File>>,
-    pub(super) output: Output,
+    pub(super) gathered: Vec<u8>,
+    pub(super) buffers: Buffers,
+    pub(super) direct: Direct,
+    pub(super) aligned: Aligned,
 }
 
 impl Writer {
-    /// A writer of the segment with this header, where `output` ends.
+    /// A writer at `offset` of the segment with this header.
     pub(super) fn new(
         header: SegmentHeader,
+        offset: u64,
         next_sequence: u64,
         lanes: Vec<Arc<dyn File>>,
-        output: Output,
     ) -> Writer {
         let (name, seed) = (segment_name(header.number).into(), header.seed());
-        Writer { header, name, seed, offset: output.end(), next_sequence, lanes, output }
+        Writer {
+            header,
+            name,
+            seed,
+            offset,
+            next_sequence,
+            lanes,
+            gathered: Vec::new(),
+            buffers: Buffers::default(),
+            direct: Direct::default(),
+            aligned: Aligned::default(),
+        }
     }
 
     pub(super) fn end(&self) -> Lsn {
@@ -193,50 +207,67 @@ impl Log {
             watermark = writer.header.base;
         }
         let (file, name) = (Arc::clone(&writer.lanes[lane]), Arc::clone(&writer.name));
-        let between = || {
-            if self.is_far_ahead() {
-                is_ahead();
-            }
+        let pieces = Pieces {
+            directory: &self.directory,
+            file: &*file,
+            name: &name,
+            base: writer.header.base,
+            behind: &self.behind,
+            size: piece_size(self.segment_size),
+            between: &|| {
+                if self.is_far_ahead() {
+                    is_ahead();
+                }
+            },
         };
-        let is_direct = writer.output.is_direct();
-        let to = |file, ahead| Target { directory: &self.directory, file, name: &name, ahead };
-        let ahead = Ahead { base: writer.header.base, behind: &self.behind, between: &between };
-        // Through the cache a large record is on its way to the device while it is encoded.
-        let aside = Arc::clone(&writer.lanes[if is_direct { LANES } else { lane }]);
-        let through_cache = to(&*aside, Some(ahead));
-        let mut target = if is_direct { &to(&*file, None) } else { &through_cache };
-        let piece_size = piece_size(self.segment_size);
         let mut places = Vec::with_capacity(records.len());
         let alone = records.len() == 1;
         let mut end = writer.offset;
+        writer.gathered.clear();
+        let direct_size = self.direct_size(writer);
         for (record, events) in records {
             let lsn = writer.header.base.plus(end - PAGE);
             let place = Place { lsn, watermark, sequence: writer.next_sequence };
             places.push((place.lsn, place.sequence));
             end += match record {
                 Outgoing::Streamed(payload) => {
-                    let at = (&writer.seed, place);
-                    let ways = (target, &through_cache);
-                    let size = stream(&mut writer.output, ways, piece_size, payload, at)?;
-                    // A direct write of the block in which it ends would wait for that to be written back.
-                    target = &through_cache;
-                    size
+                    pieces.write_gathered(&mut writer.gathered, end)?;
+                    pieces.stream(payload, &writer.seed, (end, place), &mut writer.buffers)?
                 }
                 Outgoing::Ready(record) => {
                     let bytes = record.place(&writer.seed, end, place);
-                    writer.output.put(target, bytes, alone)?;
+                    if bytes.len() >= direct_size {
+                        pieces.write_gathered(&mut writer.gathered, end)?;
+                        let Writer { direct, aligned, .. } = &mut *writer;
+                        pieces.write_direct(bytes, end, direct, aligned)?;
+                    } else if alone || bytes.len() >= UNCOPIED {
+                        pieces.write_gathered(&mut writer.gathered, end)?;
+                        pieces.write(bytes, end)?;
+                    } else {
+                        writer.gathered.extend_from_slice(bytes);
+                    }
                     bytes.len() as u64
                 }
             };
+            if writer.gathered.len() >= pieces.size {
+                pieces.write_gathered(&mut writer.gathered, end)?;
+            }
             writer.next_sequence += events;
         }
-        writer.output.write_out(target)?;
+        pieces.write_gathered(&mut writer.gathered, end)?;
         writer.offset = end;
         if planted!(WatermarkEarly) {
             self.raise_watermark(writer.end());
         }
         self.behind.note_end(writer.end());
         Ok(Appended { places, end: writer.end(), file, name })
+    }
+
+    /// Bytes of the smallest record that goes past the cache, if any does. Its last block is written as a
+    /// whole, so there must be room for all of it.
+    fn direct_size(&self, writer: &Writer) -> usize {
+        let has_room = writer.header.capacity.is_multiple_of(DIRECT_BLOCK as u64);
+        if self.is_direct && has_room { direct_size(self.segment_size) } else { usize::MAX }
     }
 
     /// Makes a group durable. What came before it in the same segment becomes so too; earlier segments are.
@@ -411,10 +442,10 @@ pub(super) mod tests {
     use super::super::open::LogOptions;
     use super::super::record::{HEADER_SIZE, Kind, PendingRecord};
     use super::super::scan::{Origin, Scanner};
-    use super::super::stream::{Out, UNCOPIED};
+    use super::super::stream::Out;
     use super::*;
-    use crate::storage::sim::{CallKind, Crash, Fault, FaultPlan, SimDisk};
-    use crate::storage::{Access, DIRECT_BLOCK};
+    use crate::storage::Access;
+    use crate::storage::sim::{CallKind, Fault, FaultPlan, SimDisk};
 
     /// A log that is written through the cache.
     pub(in crate::log) fn log(disk: &SimDisk, segment_size: u64) -> Log {
@@ -453,13 +484,22 @@ pub(super) mod tests {
 
     /// Writes a group of records of these sizes.
     pub(in crate::log) fn append(log: &Log, sizes: &[usize]) -> Appended {
+        try_append(log, sizes).expect("works")
+    }
+
+    pub(in crate::log) fn try_append(log: &Log, sizes: &[usize]) -> Result<Appended, StorageError> {
         let mut records: Vec<_> = sizes.iter().map(|size| encoded(*size)).collect();
         let outgoing = records.iter_mut().map(|record| (Outgoing::<Slices>::Ready(record), 0));
-        log.append(outgoing, 0, &|| {}).expect("works")
+        log.append(outgoing, 0, &|| {})
+    }
+
+    /// Bytes of the payload of a record of so many bytes.
+    pub(in crate::log) fn encoded_size(size: usize) -> usize {
+        size - HEADER_SIZE
     }
 
     /// What is read where each record of a group is.
-    fn payloads(disk: &SimDisk, log: &Log, group: &Appended) -> Vec<Vec<u8>> {
+    pub(in crate::log) fn payloads(disk: &SimDisk, log: &Log, group: &Appended) -> Vec<Vec<u8>> {
         let file = disk.storage().open(&group.name, Access::Read).expect("works");
         let mut scanner = {
             let writer = lock(&log.writer);
@@ -474,17 +514,12 @@ pub(super) mod tests {
 
     #[test]
     fn i2_each_record_of_a_group_is_where_its_header_says() {
-        for is_direct in [false, true] {
-            let disk = SimDisk::new(1);
-            let log = log_of(&disk, 16 << 20, is_direct);
-            let piece = piece_size(log.segment_size);
-            let sizes = [10, 2 << 20, 20, 30, 1 << 20, piece - 100, 50, 5, 4096 - 40, 4096 - 48];
-            for _ in 0..2 {
-                let group = append(&log, &sizes);
-                let found = payloads(&disk, &log, &group);
-                assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), sizes);
-            }
-        }
+        let disk = SimDisk::new(1);
+        let log = log(&disk, 16 << 20);
+        let sizes = [10, 2 << 20, 20, 30, 1 << 20, piece_size(log.segment_size) - 100, 50, 5];
+        let group = append(&log, &sizes);
+        let found = payloads(&disk, &log, &group);
+        assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), sizes);
     }
 
     /// A call into the kernel costs more than copying a small record.
@@ -511,115 +546,65 @@ pub(super) mod tests {
         }
     }
 
-    /// Past the cache a call waits for the device.
-    #[test]
-    fn all_records_of_a_group_share_a_direct_call_up_to_its_size() {
-        let disk = SimDisk::new(1);
-        let log = log_of(&disk, 16 << 20, true);
-        let most = log.whole_size();
-        let group = |sizes: &[usize]| {
-            let before = disk.calls();
-            append(&log, sizes);
-            disk.calls() - before
-        };
-        assert_eq!(group(&[10]), 1);
-        assert_eq!(group(&[10, 70_000, 300_000, 10]), 1);
-        assert_eq!(group(&[most - HEADER_SIZE]), 1);
-        let begin = lock(&log.writer).offset as usize % DIRECT_BLOCK;
-        let left = most + DIRECT_BLOCK - begin - 2 * HEADER_SIZE;
-        assert_eq!(group(&[left - 8, 8]), 1, "it ends with the call");
-        assert_eq!(lock(&log.writer).offset as usize % DIRECT_BLOCK, 0);
-        assert_eq!(group(&[most - HEADER_SIZE, DIRECT_BLOCK - HEADER_SIZE]), 1);
-        assert_eq!(group(&[most - HEADER_SIZE, DIRECT_BLOCK]), 2);
-    }
-
-    /// I1, I2: each write past the cache is of whole blocks, and in the first of them is what was there.
-    #[test]
-    fn i1_what_is_in_a_block_is_written_again_with_what_follows_in_it() {
-        let disk = SimDisk::new(1);
-        let log = log_of(&disk, 1 << 20, true);
-        let mut all = Vec::new();
-        for size in [0, 10, 4000, 5, 4096 - 40, 4096 - 48, 9000, 1, 70_000, 8, 0] {
-            let group = append(&log, &[size]);
-            log.sync(&group).expect("works");
-            all.push((group, size));
-            let image = disk.crash(&Crash::LoseAll);
-            for (group, size) in &all {
-                assert_eq!(payloads(&image, &log, group), [vec![7; *size]]);
-            }
-        }
-    }
-
     /// Beside records that are encoded already, and however its slices lie in the pieces.
     #[test]
     fn i2_a_record_in_pieces_is_the_one_that_a_single_write_makes() {
-        for is_direct in [false, true] {
-            let disk = SimDisk::new(1);
-            let log = log_of(&disk, 2 << 20, is_direct);
-            let piece = piece_size(log.segment_size);
-            let uncopied = piece / 4;
-            let shapes: [&[usize]; 8] = [
-                &[3, piece, 5],
-                &[piece - HEADER_SIZE, 10],
-                &[piece - 2 * HEADER_SIZE],
-                &[1; 20],
-                &[100, 4 * piece + 1],
-                &[uncopied; 10],
-                &[uncopied - 1, 1, uncopied, 7, 3 * piece],
-                &[2 * piece - HEADER_SIZE - 8],
+        let disk = SimDisk::new(1);
+        let log = log(&disk, 2 << 20);
+        let (piece, uncopied) = (piece_size(log.segment_size), piece_size(log.segment_size) / 4);
+        let shapes: [&[usize]; 6] = [
+            &[3, piece, 5],
+            &[piece - HEADER_SIZE, 10],
+            &[1; 20],
+            &[100, 4 * piece + 1],
+            &[uncopied; 10],
+            &[uncopied - 1, 1, uncopied, 7, 3 * piece],
+        ];
+        for shape in shapes {
+            let slices = Slices(shape.to_vec());
+            let (mut before, mut behind) = (encoded(11), encoded(13));
+            let group = [
+                (Outgoing::Ready(&mut before), 0),
+                (Outgoing::Streamed(&slices), 0),
+                (Outgoing::Ready(&mut behind), 0),
             ];
-            for shape in shapes {
-                let slices = Slices(shape.to_vec());
-                let (mut before, mut behind) = (encoded(11), encoded(13));
-                let group = [
-                    (Outgoing::Ready(&mut before), 0),
-                    (Outgoing::Streamed(&slices), 0),
-                    (Outgoing::Ready(&mut behind), 0),
-                ];
-                let group = log.append(group.into_iter(), 0, &|| {}).expect("works");
-                let mut whole = Vec::new();
-                slices.encode(&mut whole);
-                let found = payloads(&disk, &log, &group);
-                assert_eq!(found[0], [7; 11]);
-                assert!(found[1] == whole, "{shape:?}");
-                assert_eq!(found[2], [7; 13]);
-            }
+            let group = log.append(group.into_iter(), 0, &|| {}).expect("works");
+            let mut whole = Vec::new();
+            slices.encode(&mut whole);
+            let found = payloads(&disk, &log, &group);
+            assert_eq!(found[0], [7; 11]);
+            assert!(found[1] == whole, "{shape:?}");
+            assert_eq!(found[2], [7; 13]);
         }
     }
 
     /// Whichever write of it fails: there is no record, not even a header, and nothing is written after (I7).
     #[test]
     fn i2_the_header_of_a_record_in_pieces_comes_last() {
-        for is_direct in [false, true] {
-            let mut failing = 0;
-            while fails_without_a_trace(is_direct, failing) {
-                failing += 1;
+        let mut failing = 0;
+        loop {
+            let disk = SimDisk::new(1);
+            let log = log(&disk, 1 << 20);
+            let group = append(&log, &[10]);
+            let plan = FaultPlan::new(Fault::Error(std::io::ErrorKind::Other));
+            disk.set_plan(plan.on(&[CallKind::Write]).after(failing));
+            let before = disk.calls();
+            let slices = Slices(vec![piece_size(log.segment_size) / 5; 12]);
+            let record = [(Outgoing::Streamed(&slices), 0)].into_iter();
+            if log.append(record, 0, &|| {}).is_ok() {
+                break;
             }
-            assert!(failing > 3, "{failing} writes");
+            assert_eq!(disk.calls() - before, failing + 1, "it is the last call");
+            assert_eq!(log.end(), group.end);
+            let file = disk.storage().open(&group.name, Access::Read).expect("works");
+            let writer = lock(&log.writer);
+            let mut scanner =
+                Scanner::new(Origin::File(file), writer.seed.clone(), writer.header.base);
+            let at = scanner.offset_of(group.end);
+            assert!(scanner.header_at(at, writer.header.capacity).is_err(), "write {failing}");
+            failing += 1;
         }
-    }
-
-    /// Whether the record had a write of this number, which failed.
-    fn fails_without_a_trace(is_direct: bool, failing: u64) -> bool {
-        let disk = SimDisk::new(1);
-        let log = log_of(&disk, 1 << 20, is_direct);
-        let group = append(&log, &[10]);
-        let plan = FaultPlan::new(Fault::Error(std::io::ErrorKind::Other));
-        disk.set_plan(plan.on(&[CallKind::Write]).after(failing));
-        let before = disk.calls();
-        let slices = Slices(vec![piece_size(log.segment_size) / 5; 17]);
-        let record = [(Outgoing::Streamed(&slices), 0)].into_iter();
-        if log.append(record, 0, &|| {}).is_ok() {
-            return false;
-        }
-        assert_eq!(disk.calls() - before, failing + 1, "it is the last call");
-        assert_eq!(log.end(), group.end);
-        let file = disk.storage().open(&group.name, Access::Read).expect("works");
-        let writer = lock(&log.writer);
-        let mut scanner = Scanner::new(Origin::File(file), writer.seed.clone(), writer.header.base);
-        let at = scanner.offset_of(group.end);
-        assert!(scanner.header_at(at, writer.header.capacity).is_err(), "write {failing}");
-        true
+        assert!(failing > 3, "{failing} writes");
     }
 
     #[test]

@@ -27,21 +27,12 @@ pub enum Says {
     Other,
 }
 
-/// Whether a record is one of those that are written before anything in its segment counts.
-pub fn begins_segment(record: &[u8]) -> bool {
-    matches!(record.get(4), Some(3 | 6))
-}
-
-/// The records of one write to a segment, behind its header page, and how long they are. What follows is zero,
-/// or the beginning of a record.
+/// The records of one write to a segment, behind its header page, and how long they are. What follows is zero.
 pub fn records(offset: u64, bytes: &[u8]) -> (Vec<Record>, usize) {
     let mut found = Vec::new();
     let mut at = 0;
     while bytes[at..].iter().any(|byte| *byte != 0) {
-        let stated = bytes.get(at + 12..at + 40).map(|size| number(size, 0, 4) as usize);
-        let Some(payload_size) = stated.filter(|size| at + 40 + size <= bytes.len()) else {
-            break;
-        };
+        let payload_size = number(bytes, at + 12, 4) as usize;
         let payload = &bytes[at + 40..at + 40 + payload_size];
         let size = (40 + payload_size).next_multiple_of(8);
         let says = match bytes[at + 4] {

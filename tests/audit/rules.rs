@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::bytes::{Record, Says, Slot, begins_segment, records, slot};
+use super::bytes::{Record, Says, Slot, records, slot};
 use super::trace::{Call, Step, Trace};
 
 type Checked = Result<(), String>;
@@ -37,25 +37,17 @@ struct File {
     was_used: bool,
     /// Where the next record goes.
     end: u64,
-    /// The beginning of a record that takes several writes, each behind the one before.
-    begun: Vec<u8>,
-    /// What is written of the last block.
-    block: Vec<u8>,
     /// The rest of a large record, whose first piece, with the header, comes last.
     rest: Vec<u8>,
     rest_at: u64,
 }
 
-const BLOCK: u64 = 4096;
-
 impl File {
-    /// The records of which this write is the last; none when it is a piece of a record to come. A write of
-    /// whole blocks begins with what is in the first of them, unchanged.
+    /// The records of which this write is the last; none when it is a piece of a record to come.
     fn whole(&mut self, offset: u64, bytes: &[u8]) -> Result<Vec<Record>, String> {
-        self.end = self.end.max(BLOCK);
-        let begin = self.end + self.begun.len() as u64;
+        let first = 4096;
         let rest_end = self.rest_at + self.rest.len() as u64;
-        if offset > begin {
+        if offset > self.end.max(first) {
             must(self.rest.is_empty() || offset == rest_end, || {
                 format!("a piece at {offset}, where the one before ends at {rest_end}")
             })?;
@@ -65,33 +57,21 @@ impl File {
             self.rest.extend_from_slice(bytes);
             return Ok(Vec::new());
         }
-        let again = (begin - offset) as usize;
-        must(again == 0 || bytes.get(..again) == Some(&self.block[..]), || {
-            format!("a record at {offset}, over others that end at {begin}")
+        must(offset == self.end.max(first), || {
+            format!("a record at {offset}, over others that end at {}", self.end)
         })?;
         let end = offset + bytes.len() as u64;
         must(self.rest.is_empty() || self.rest_at == end, || {
             format!("a first piece up to {end}, and the others from {}", self.rest_at)
         })?;
-        let new = [&bytes[again..], &std::mem::take(&mut self.rest)].concat();
-        let whole = [&std::mem::take(&mut self.begun), &new[..]].concat();
-        let (found, size) = records(self.end, &whole);
-        let behind = &whole[size..];
-        let end = self.end + whole.len() as u64;
-        self.end += size as u64;
-        let mut filled = 0;
-        if behind.iter().any(|byte| *byte != 0) {
-            must(begins_segment(behind), || format!("half a record at {}", self.end))?;
-            self.begun = behind.to_vec();
-        } else {
-            filled = behind.len();
-            must(filled == 0 || end.is_multiple_of(BLOCK) && filled < BLOCK as usize, || {
-                format!("{filled} bytes up to {end} behind the last record")
-            })?;
-        }
-        self.block.extend_from_slice(&new[..new.len() - filled]);
-        let kept = ((end - filled as u64) % BLOCK) as usize;
-        self.block.drain(..self.block.len() - kept);
+        let whole = [bytes, &std::mem::take(&mut self.rest)].concat();
+        let (found, size) = records(offset, &whole);
+        let end = offset + whole.len() as u64;
+        self.end = offset + size as u64;
+        // A record whose blocks went past the cache fills the last of them up.
+        must(self.end == end || end.is_multiple_of(4096) && end - self.end < 4096, || {
+            format!("zeros from {} to {end}", self.end)
+        })?;
         Ok(found)
     }
 }
@@ -278,8 +258,7 @@ impl Audit {
         let segment = segment_of(name).unwrap_or(0);
         let end = offset + bytes.len() as u64;
         let write = self.writes.len();
-        let life = self.life;
-        let mut added = Write { file, segment, life, end, done: None, is_synced: false };
+        let added = Write { file, segment, life: self.life, end, done: None, is_synced: false };
         if name.starts_with("checkpoint-") {
             self.write_slot(name, &slot(bytes))?;
             self.slots.entry(name.to_string()).or_default().push((write, slot(bytes)));
@@ -295,9 +274,12 @@ impl Audit {
             for record in &records {
                 self.write_record(file, segment, write, record)?;
             }
+            let end = self.files[file].end;
+            let life = self.life;
+            let is_filled_up =
+                |w: &&mut Write| w.segment == segment && w.life == life && w.end > end;
             if !records.is_empty() {
-                // Not what fills the last block up.
-                added.end = self.files[file].end;
+                self.writes.iter_mut().filter(is_filled_up).for_each(|write| write.end = end);
             }
         }
         self.writes.push(added);

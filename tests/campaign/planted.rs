@@ -63,7 +63,6 @@ const CATCHES: &[Catch] = &[
     ),
     chain("SyncOfTheOtherLaneOnly"),
     shuttle("FullDiskSwallowed"),
-    exhaustive("BlockForgotten"),
     shuttle("ShortWriteIgnored"),
     chain("NoSegmentNameSync"),
     faults("NameBeforeSize"),

@@ -23,7 +23,7 @@ impl State {
             Some(Fault::Short(count)) => bytes.len().min((count / SECTOR * SECTOR).max(SECTOR)),
             _ => bytes.len(),
         };
-        let written = self.write_changed(handle, &bytes[..wanted], offset, fault)?;
+        let written = self.write(handle, &bytes[..wanted], offset, fault)?;
         let short_end = (written < bytes.len()).then_some(offset + written as u64);
         if let Some(handle) = self.handles.get_mut(&handle) {
             handle.short_end = short_end;
@@ -40,29 +40,5 @@ impl State {
             true => Ok(()),
             false => Err(failure(ErrorKind::InvalidInput)),
         }
-    }
-
-    /// What is written over itself, at the beginning and the end, counts as not written: to a device such a
-    /// write is no more than the same change made in the cache, which gives it whole pages too.
-    fn write_changed(
-        &mut self,
-        handle: u64,
-        bytes: &[u8],
-        offset: u64,
-        fault: Option<Fault>,
-    ) -> io::Result<usize> {
-        let inode = self.inode_of(handle)?;
-        // After a failed sync the cache may show what the medium does not hold.
-        let [mut shown, mut held] = [(); 2].map(|()| vec![0; bytes.len()]);
-        let shown_size = self.inodes[&inode].cache.read(&mut shown, offset);
-        self.read_without_cache(inode, &mut held, offset);
-        let is_new =
-            |at: &usize| *at >= shown_size || shown[*at] != bytes[*at] || held[*at] != bytes[*at];
-        let Some(first) = (0..bytes.len()).find(is_new) else {
-            return Ok(bytes.len());
-        };
-        let last = (first..bytes.len()).rfind(is_new).unwrap_or(first);
-        let written = self.write(handle, &bytes[first..=last], offset + first as u64, fault)?;
-        if written <= last - first { Ok(first + written) } else { Ok(bytes.len()) }
     }
 }

@@ -85,36 +85,3 @@ fn it_is_durable_when_it_is_synced() {
     file.sync_data().expect("works");
     assert_eq!(found(&disk.crash(&Crash::LoseAll))[0], 2);
 }
-
-/// Power-safe overwrite: noise in what is written is no noise in what is written over itself.
-#[test]
-fn what_is_written_over_itself_is_not_in_danger() {
-    let (disk, file) = disk();
-    let mut block = [1; BLOCK];
-    block[1000..3000].fill(2);
-    write_all_at(&*file, Aligned::of(&block).at(BLOCK), 0).expect("works");
-    let left = found(&disk.crash(&Crash::Choose(&|_, _| Fate::Garbage(7))));
-    assert_ne!(left[1000..3000], block[1000..3000]);
-    assert_eq!(left[..1000], [1; 1000]);
-    assert_eq!(left[3000..], [1; 2 * BLOCK - 3000]);
-    file.sync_data().expect("works");
-    write_all_at(&*file, Aligned::of(&block).at(BLOCK), 0).expect("works");
-    assert_eq!(disk.pending_effects(), 0, "nothing is new");
-}
-
-/// What only the cache shows, since a sync has failed, is written all the same.
-#[test]
-fn what_a_failed_sync_has_lost_it_brings_back() {
-    let (disk, file) = disk();
-    let cached = disk.storage().open("a", Access::ReadWrite).expect("it is there");
-    write_all_at(&*cached, &[2; 600], 0).expect("works");
-    disk.set_plan(FaultPlan::new(Fault::FailedSync(FailedSync::Lost)));
-    cached.sync_data().expect_err("fails");
-    assert_eq!(found(&disk)[..600], [2; 600], "shown");
-    let mut block = [1; BLOCK];
-    block[..600].fill(2);
-    write_all_at(&*file, Aligned::of(&block).at(BLOCK), 0).expect("works");
-    let again = disk.storage().open("a", Access::Direct).expect("it is there");
-    again.sync_data().expect("works");
-    assert_eq!(found(&disk.crash(&Crash::LoseAll))[..BLOCK], block);
-}

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::content::Content;
-use super::effect::{Change, Fate, SECTOR_SIZE};
+use super::effect::{Fate, SECTOR_SIZE};
 use super::fault::{Fault, failure};
 use super::state::{State, Version};
 
@@ -144,25 +144,6 @@ impl State {
         for at in (0..bytes.len()).step_by(SECTOR) {
             let sector = first + (at / SECTOR) as u64;
             versions.push(Version { sector, bytes: Arc::clone(bytes), at });
-        }
-    }
-
-    /// What the medium of a file holds from `offset` on, with all that is pending on top, and zeros where it
-    /// holds nothing: what the cache shows, but after a failed sync.
-    pub(super) fn read_without_cache(&self, inode: u64, buffer: &mut [u8], offset: u64) {
-        self.inodes[&inode].durable.read_past_end(buffer, offset);
-        let range = sectors(offset..offset + buffer.len() as u64);
-        for effect in self.pending.iter() {
-            match &effect.change {
-                Change::Data { inode: of, sector, bytes, at, .. }
-                    if *of == inode && range.contains(sector) =>
-                {
-                    let start = ((sector - range.start) * SECTOR_SIZE) as usize;
-                    let count = SECTOR.min(buffer.len() - start);
-                    buffer[start..start + count].copy_from_slice(&bytes[*at..*at + count]);
-                }
-                _ => {}
-            }
         }
     }
 
