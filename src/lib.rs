@@ -81,7 +81,7 @@ pub use channel::{
     AckDurability, Channel, ChannelOptions, ChannelStats, CloseError, CommitError, Corruption,
     CursorError, Durability, EVENT_SIZE_MAX, FileChannel, InvalidOption, MemoryChannel, OpenError,
     PutError, PutTransaction, ReadMode, Recovery, SEGMENT_SIZE_MAX, SEGMENT_SIZE_MIN, Stopped,
-    TRANSACTION_BYTES_MAX, TRANSACTION_EVENTS_MAX, TakeError, TakeTransaction, WriteMode,
+    TRANSACTION_BYTES_MAX, TRANSACTION_EVENTS_MAX, TakeError, TakeTransaction,
 };
 pub use event::Event;
 pub use shutdown::Shutdown;

@@ -98,7 +98,6 @@ fn every_key_has_its_effect() {
          a1.channels.c1.maxFileSize = 1623195647\n\
          a1.channels.c1.fsyncPerTransaction = false\n\
          a1.channels.c1.fsyncInterval = 2\n\
-         a1.channels.c1.writeMode = Cached\n\
          a1.sinks.k1.sink.rollInterval = 0\n\
          a1.sinks.k1.sink.batchSize = 20\n\
          a1.sinks.k1.sink.pathManager = RollTime\n\
@@ -118,7 +117,6 @@ fn every_key_has_its_effect() {
         "transaction_events: 20",
         "put_wait: 0ns",
         "durability: Interval(2s)",
-        "write_mode: Cached",
         "segment_size: 1073741824",
     ] {
         assert!(options.contains(expected), "{expected} is not in {options}");

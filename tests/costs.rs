@@ -9,9 +9,7 @@ use std::time::Duration;
 
 use flumen::storage::sim::SimDisk;
 use flumen::storage::{Access, File, Lock, Map, Storage};
-use flumen::{
-    AckDurability, Bytes, Channel, ChannelOptions, Durability, Event, FileChannel, WriteMode,
-};
+use flumen::{AckDurability, Bytes, Channel, ChannelOptions, Durability, Event, FileChannel};
 
 const LONG: Duration = Duration::from_secs(3600);
 const BODY: usize = 512;
@@ -195,17 +193,8 @@ fn options() -> ChannelOptions {
 
 /// A channel in use.
 fn channel(options: ChannelOptions) -> (FileChannel, Arc<Counts>) {
-    channel_on(&SimDisk::new(1), options)
-}
-
-/// As [`channel`], where nothing goes past the cache. In small segments less than 128 KiB does.
-fn cached(options: ChannelOptions) -> (FileChannel, Arc<Counts>) {
-    channel(options.write_mode(WriteMode::Cached))
-}
-
-fn channel_on(disk: &SimDisk, options: ChannelOptions) -> (FileChannel, Arc<Counts>) {
     let counts = Arc::new(Counts::default());
-    let storage = Counted(disk.storage(), Arc::clone(&counts));
+    let storage = Counted(SimDisk::new(1).storage(), Arc::clone(&counts));
     let channel = FileChannel::open_on(Arc::new(storage), options).expect("opens");
     for _ in 0..80 {
         put(&channel, 100);
@@ -267,31 +256,12 @@ fn a_durable_commit_is_one_write_and_one_sync_whatever_its_size() {
     }
 }
 
-/// From 128 KiB to 1 MiB: its blocks go past the system's cache, what it shares a block with does not. Where there
-/// are no direct writes it is one write as well.
-#[test]
-fn a_commit_past_the_cache_is_three_writes_and_one_sync() {
-    for takes_direct in [true, false] {
-        let disk = SimDisk::new(1);
-        disk.set_direct(takes_direct);
-        let (channel, counts) = channel_on(&disk, options());
-        put(&channel, 1000);
-        let found = cost(&counts, || put(&channel, 1000));
-        let (writes, bytes) = (found.writes, record_size(1000));
-        assert_eq!(writes, if takes_direct { 3 } else { 1 });
-        let filled_up = if takes_direct { 4095 } else { 0 };
-        assert!((bytes..=bytes + filled_up).contains(&found.bytes), "{} for {bytes}", found.bytes);
-        let expected = Costs { calls: writes + 1, writes, bytes: found.bytes, reads: 0, syncs: 1 };
-        assert_eq!(found, expected);
-    }
-}
-
 /// Above 1 MiB: what is encoded next is in the processor's cache then, and no memory of all its size is taken.
 /// A body is written from where it is; the head of the record, with the checksum, last.
 #[test]
 fn a_large_commit_is_written_in_pieces() {
     const PIECE: u64 = 256 << 10;
-    let (channel, counts) = cached(options());
+    let (channel, counts) = channel(options());
     let cases = [(1, 4 * PIECE - 56, 1), (1, 4 * PIECE, 5), (1, 4 * PIECE + 1, 7), (3000, 400, 5)];
     for (count, size, writes) in cases {
         let body = Bytes::from(vec![7; size as usize]);
@@ -347,7 +317,7 @@ fn a_durable_ack_is_one_write_and_one_sync() {
 fn a_roll_costs_the_same_each_time() {
     // A lazy ack that waits for the put could be a group of its own.
     let options = options().segment_size(1 << 20).ack_durability(AckDurability::Sync);
-    let (channel, counts) = cached(options.background(false));
+    let (channel, counts) = channel(options.background(false));
     let mut rolls = 0;
     for _ in 0..100 {
         let found = cost(&counts, || put(&channel, 100));
@@ -365,7 +335,7 @@ fn a_roll_costs_the_same_each_time() {
 /// What rolls, checkpoints and recycling add, over many segments: S9 asks for 1.10 with the file system's own.
 #[test]
 fn segments_cost_little_beside_their_commits() {
-    let (channel, counts) = cached(options().segment_size(1 << 20));
+    let (channel, counts) = channel(options().segment_size(1 << 20));
     let commits = 1_000;
     let found = cost(&counts, || {
         for _ in 0..commits {

@@ -1,4 +1,4 @@
-//! A log that is written past the system's cache, as the engine does it: whole blocks, writes one after
+//! A log that is written past the system's cache, as an engine would do it: whole blocks, writes one after
 //! another, syncs beside each other. What ends inside a block is written again with what comes next.
 #![allow(clippy::disallowed_types, reason = "who writes has a lock of its own")]
 
@@ -7,7 +7,6 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::sync::{Arc, Mutex};
 
-use flumen::storage::DIRECT_BLOCK;
 use tempfile::TempDir;
 
 /// What asks for such writes; none where the name of it is not at hand.
@@ -15,6 +14,8 @@ use tempfile::TempDir;
 const DIRECT: Option<i32> = Some(rustix::fs::OFlags::DIRECT.bits().cast_signed());
 #[cfg(not(all(feature = "cli", target_os = "linux")))]
 const DIRECT: Option<i32> = None;
+
+const DIRECT_BLOCK: usize = 4096;
 
 /// Bytes of a write when the file is made.
 const FILL: usize = 1 << 20;

@@ -7,13 +7,15 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use flumen::storage::DIRECT_BLOCK;
 use rustix::fs::OFlags;
 
 use super::form::Form;
 use super::row::{Row, Unit};
 use super::stats::{Side, Times};
 use crate::random::Random;
+
+/// Bytes of a block past the system's cache: what most file systems and devices take.
+const DIRECT_BLOCK: usize = 4096;
 
 /// Bytes of a write when a file is made; files are multiples of it.
 const FILL: usize = 1 << 20;

@@ -29,7 +29,7 @@ pub(crate) mod parts {
 pub use memory::MemoryChannel;
 pub use options::{
     AckDurability, ChannelOptions, Durability, EVENT_SIZE_MAX, InvalidOption, ReadMode,
-    SEGMENT_SIZE_MAX, SEGMENT_SIZE_MIN, TRANSACTION_BYTES_MAX, TRANSACTION_EVENTS_MAX, WriteMode,
+    SEGMENT_SIZE_MAX, SEGMENT_SIZE_MIN, TRANSACTION_BYTES_MAX, TRANSACTION_EVENTS_MAX,
 };
 pub use transaction::{PutTransaction, TakeTransaction};
 

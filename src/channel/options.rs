@@ -38,17 +38,6 @@ pub enum ReadMode {
     Map,
 }
 
-/// How commits of 128 KiB to 1 MiB are written that need a sync.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WriteMode {
-    /// Past the system's cache where the file system has that (`O_DIRECT` of Linux), and through it
-    /// elsewhere. The default: they take about a tenth less time. When they are no longer in memory
-    /// ([`ChannelOptions::memory_tail`]) they are read from the device.
-    Direct,
-    /// Through the system's cache, as all others.
-    Cached,
-}
-
 /// How to open a [`FileChannel`](crate::FileChannel) or a [`MemoryChannel`](crate::MemoryChannel).
 /// A limit may differ at every opening.
 ///
@@ -68,7 +57,6 @@ pub struct ChannelOptions {
     pub(crate) ack_durability: AckDurability,
     pub(crate) segment_size: u64,
     pub(crate) read_mode: ReadMode,
-    pub(crate) write_mode: WriteMode,
     pub(crate) checkpoint_interval: Duration,
     pub(crate) memory_tail: u64,
     pub(crate) background: bool,
@@ -106,7 +94,6 @@ impl ChannelOptions {
             ack_durability: AckDurability::Sync,
             segment_size: 32 << 20,
             read_mode: ReadMode::Pread,
-            write_mode: WriteMode::Direct,
             checkpoint_interval: Duration::from_secs(30),
             memory_tail: 4 << 20,
             background: true,
@@ -188,14 +175,6 @@ impl ChannelOptions {
         self
     }
 
-    /// How large commits are written with [`Durability::Sync`]; with any other all go through the system's
-    /// cache. Default: [`WriteMode::Direct`].
-    #[must_use]
-    pub fn write_mode(mut self, mode: WriteMode) -> Self {
-        self.write_mode = mode;
-        self
-    }
-
     /// How often the queue's state is stored aside, which shortens the next opening and frees segments.
     /// Each new segment does so too, whatever the interval. Default: 30 s, as Flume's.
     #[must_use]
@@ -220,11 +199,6 @@ impl ChannelOptions {
     pub fn background(mut self, background: bool) -> Self {
         self.background = background;
         self
-    }
-
-    /// Where puts are not synced, the cache is what makes them fast.
-    pub(crate) fn writes_direct(&self) -> bool {
-        self.durability == Durability::Sync && self.write_mode == WriteMode::Direct
     }
 
     pub(crate) fn validate(&self) -> Result<(), InvalidOption> {

@@ -84,8 +84,7 @@ impl Log {
         let released = release(&mut segments, &done, done_too.then_some(sealed.number));
         drop(segments);
         self.behind.turn_to(&next);
-        let before = std::mem::replace(writer, next);
-        writer.aligned = before.aligned;
+        *writer = next;
         self.recycle(keeper, &released)?;
         if request.claim != Claim::Swap {
             let size = keeper.pool.reserve_size();

@@ -8,7 +8,6 @@ mod begin;
 mod behind;
 mod blocks;
 mod checkpoint;
-mod direct;
 mod directory;
 mod error;
 #[cfg(fuzzing)]

@@ -37,8 +37,6 @@ const PASSED_OVER_END: u64 = 1 << 24;
 #[derive(Clone, Debug)]
 pub(crate) struct LogOptions {
     pub(crate) segment_size: u64,
-    /// Whether large records may go past the system's cache, where the file system has that.
-    pub(crate) is_direct: bool,
     /// Bytes of the largest ack record there can be.
     pub(crate) ack_size_max: u64,
 }
@@ -90,7 +88,13 @@ impl Log {
         if survey.tail.is_none() {
             slots.renew_the_only_one();
         }
-        if !write_both(&mut slots, &mut checkpoint)? {
+        // Both slots: the next opening writes over the newest first, and if power fails in that write, what
+        // is left must know of the number that is set aside here.
+        if !slots.write(&mut checkpoint)? {
+            return Ok(None);
+        }
+        let one_only = planted!(CleanByOneSlot) || planted!(OlderSlotFirst);
+        if !one_only && !slots.write(&mut checkpoint)? {
             return Ok(None);
         }
         // What the listing shows may not be durable yet: see the pool on why that matters.
@@ -114,7 +118,6 @@ impl Log {
             channel_id: checkpoint.channel_id,
             epoch: checkpoint.epoch,
             segment_size: options.segment_size,
-            is_direct: options.is_direct,
             ack_size_max: options.ack_size_max,
             watermark: AtomicU64::new(survey.watermark.0),
             behind: Behind::of(&writer),
@@ -246,13 +249,6 @@ impl Log {
         }
         Ok(())
     }
-}
-
-/// Both slots: the next opening writes over the newest first, and if power fails in that write, what is left
-/// must know of the number that is set aside here. False when the disk has no room.
-fn write_both(slots: &mut Slots, checkpoint: &mut Checkpoint) -> Result<bool, StorageError> {
-    let one_only = planted!(CleanByOneSlot) || planted!(OlderSlotFirst);
-    Ok(slots.write(checkpoint)? && (one_only || slots.write(checkpoint)?))
 }
 
 /// Numbers that are left out, by chance: this directory may have been put back to an earlier day, and hold

@@ -11,7 +11,7 @@ use super::directory::Directory;
 use super::lsn::Lsn;
 use super::record::{HEADER_SIZE, Kind, PendingRecord, Place, Seed, record_size, seal};
 use super::segment::PAGE;
-use crate::storage::{DIRECT_BLOCK, File, StorageError};
+use crate::storage::{File, StorageError};
 
 /// Records above this are written in pieces. Below, what it spares does not make up for the pages that are
 /// written twice, where one piece ends in the middle of them and they are on their way to the device.
@@ -20,11 +20,6 @@ const WHOLE_MAX: usize = 1 << 20;
 const WHOLE_SHARE: u64 = 16;
 /// and no less than this.
 const WHOLE_MIN: usize = 8 << 10;
-
-/// Records of this part of the largest that is written whole go past the system's cache, but for the blocks
-/// that they share with others: a commit of 0.5 MB takes a tenth less. Smaller ones gain little by it, and
-/// would keep others waiting, since such a write does not return before the device has it.
-const DIRECT_SHARE: usize = 8;
 
 /// Bytes written with one call, and as much more as the last small slice or record has beyond: much more
 /// would not stay in the processor's cache on the way.
@@ -39,11 +34,6 @@ pub(super) const UNCOPIED: usize = PIECE_MAX / UNCOPIED_SHARE;
 pub(super) fn whole_size(segment_size: u64) -> usize {
     let size = usize::try_from(segment_size / WHOLE_SHARE).unwrap_or(WHOLE_MAX);
     size.clamp(WHOLE_MIN, WHOLE_MAX)
-}
-
-/// Bytes of the smallest record whose whole blocks may go past the system's cache.
-pub(super) fn direct_size(segment_size: u64) -> usize {
-    (whole_size(segment_size) / DIRECT_SHARE).max(DIRECT_BLOCK)
 }
 
 /// Bytes of a piece.

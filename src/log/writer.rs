@@ -7,17 +7,14 @@ use std::sync::atomic::Ordering;
 
 use super::behind::Behind;
 use super::checkpoint::{Checkpoint, Sealed, State};
-use super::direct::{Aligned, Direct};
 use super::directory::Directory;
 use super::lsn::Lsn;
 use super::pool::Pool;
 use super::record::{Place, Seed};
 use super::segment::{PAGE, SegmentHeader, segment_name};
 use super::slots::Slots;
-use super::stream::{
-    Buffers, Outgoing, Payload, Pieces, UNCOPIED, direct_size, piece_size, whole_size,
-};
-use crate::storage::{DIRECT_BLOCK, File, StorageError};
+use super::stream::{Buffers, Outgoing, Payload, Pieces, UNCOPIED, piece_size, whole_size};
+use crate::storage::{File, StorageError};
 use crate::sync::{AtomicBool, AtomicU64, Mutex, lock};
 
 /// The layer above, as the log sees it at an Lsn.
@@ -38,8 +35,6 @@ pub(crate) struct Log {
     pub(super) channel_id: [u8; 16],
     pub(super) epoch: u64,
     pub(super) segment_size: u64,
-    /// Large records may go past the system's cache.
-    pub(super) is_direct: bool,
     /// Bytes that must fit into a reserve file beside the state: the largest ack.
     pub(super) ack_size_max: u64,
     pub(super) writer: Mutex<Writer>,
@@ -66,8 +61,6 @@ pub(super) struct Writer {
     pub(super) lanes: Vec<Arc<dyn File>>,
     pub(super) gathered: Vec<u8>,
     pub(super) buffers: Buffers,
-    pub(super) direct: Direct,
-    pub(super) aligned: Aligned,
 }
 
 impl Writer {
@@ -79,18 +72,8 @@ impl Writer {
         lanes: Vec<Arc<dyn File>>,
     ) -> Writer {
         let (name, seed) = (segment_name(header.number).into(), header.seed());
-        Writer {
-            header,
-            name,
-            seed,
-            offset,
-            next_sequence,
-            lanes,
-            gathered: Vec::new(),
-            buffers: Buffers::default(),
-            direct: Direct::default(),
-            aligned: Aligned::default(),
-        }
+        let (gathered, buffers) = (Vec::new(), Buffers::default());
+        Writer { header, name, seed, offset, next_sequence, lanes, gathered, buffers }
     }
 
     pub(super) fn end(&self) -> Lsn {
@@ -224,7 +207,6 @@ impl Log {
         let alone = records.len() == 1;
         let mut end = writer.offset;
         writer.gathered.clear();
-        let direct_size = self.direct_size(writer);
         for (record, events) in records {
             let lsn = writer.header.base.plus(end - PAGE);
             let place = Place { lsn, watermark, sequence: writer.next_sequence };
@@ -236,11 +218,7 @@ impl Log {
                 }
                 Outgoing::Ready(record) => {
                     let bytes = record.place(&writer.seed, end, place);
-                    if bytes.len() >= direct_size {
-                        pieces.write_gathered(&mut writer.gathered, end)?;
-                        let Writer { direct, aligned, .. } = &mut *writer;
-                        pieces.write_direct(bytes, end, direct, aligned)?;
-                    } else if alone || bytes.len() >= UNCOPIED {
+                    if alone || bytes.len() >= UNCOPIED {
                         pieces.write_gathered(&mut writer.gathered, end)?;
                         pieces.write(bytes, end)?;
                     } else {
@@ -261,13 +239,6 @@ impl Log {
         }
         self.behind.note_end(writer.end());
         Ok(Appended { places, end: writer.end(), file, name })
-    }
-
-    /// Bytes of the smallest record that goes past the cache, if any does. Its last block is written as a
-    /// whole, so there must be room for all of it.
-    fn direct_size(&self, writer: &Writer) -> usize {
-        let has_room = writer.header.capacity.is_multiple_of(DIRECT_BLOCK as u64);
-        if self.is_direct && has_room { direct_size(self.segment_size) } else { usize::MAX }
     }
 
     /// Makes a group durable. What came before it in the same segment becomes so too; earlier segments are.
@@ -447,14 +418,9 @@ pub(super) mod tests {
     use crate::storage::Access;
     use crate::storage::sim::{CallKind, Fault, FaultPlan, SimDisk};
 
-    /// A log that is written through the cache.
     pub(in crate::log) fn log(disk: &SimDisk, segment_size: u64) -> Log {
-        log_of(disk, segment_size, false)
-    }
-
-    pub(in crate::log) fn log_of(disk: &SimDisk, segment_size: u64, is_direct: bool) -> Log {
         let directory = Directory { storage: disk.storage() };
-        let options = LogOptions { segment_size, is_direct, ack_size_max: 4096 };
+        let options = LogOptions { segment_size, ack_size_max: 4096 };
         let log = Log::create(directory, &options, Vec::new()).expect("works");
         log.expect("there is room")
     }
@@ -484,22 +450,13 @@ pub(super) mod tests {
 
     /// Writes a group of records of these sizes.
     pub(in crate::log) fn append(log: &Log, sizes: &[usize]) -> Appended {
-        try_append(log, sizes).expect("works")
-    }
-
-    pub(in crate::log) fn try_append(log: &Log, sizes: &[usize]) -> Result<Appended, StorageError> {
         let mut records: Vec<_> = sizes.iter().map(|size| encoded(*size)).collect();
         let outgoing = records.iter_mut().map(|record| (Outgoing::<Slices>::Ready(record), 0));
-        log.append(outgoing, 0, &|| {})
-    }
-
-    /// Bytes of the payload of a record of so many bytes.
-    pub(in crate::log) fn encoded_size(size: usize) -> usize {
-        size - HEADER_SIZE
+        log.append(outgoing, 0, &|| {}).expect("works")
     }
 
     /// What is read where each record of a group is.
-    pub(in crate::log) fn payloads(disk: &SimDisk, log: &Log, group: &Appended) -> Vec<Vec<u8>> {
+    fn payloads(disk: &SimDisk, log: &Log, group: &Appended) -> Vec<Vec<u8>> {
         let file = disk.storage().open(&group.name, Access::Read).expect("works");
         let mut scanner = {
             let writer = lock(&log.writer);

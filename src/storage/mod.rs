@@ -35,9 +35,7 @@ pub trait Storage: Send + Sync {
     fn create(&self, name: &str) -> io::Result<Arc<dyn File>>;
 
     /// Opens an existing plain file. Each call gives an open file description of its own, so that a
-    /// write-back error is reported to each. Fails for anything but a plain file (a FIFO, a link). A file
-    /// system without direct writes says so here or when the first one comes, with `InvalidInput` or
-    /// `Unsupported`.
+    /// write-back error is reported to each. Fails for anything but a plain file (a FIFO, a link).
     fn open(&self, name: &str, access: Access) -> io::Result<Arc<dyn File>>;
 
     /// The length in bytes of a plain file, without opening it. Fails for anything but a plain file.
@@ -74,15 +72,7 @@ pub enum Access {
     Read,
     /// Reading and writing.
     ReadWrite,
-    /// Writing past the system's cache, in whole blocks: the offset, the count and the address in memory of
-    /// what is written are multiples of [`DIRECT_BLOCK`]. Not for reading. It promises no more than any other
-    /// write does before a sync, and other descriptions read what it wrote.
-    Direct,
 }
-
-/// Bytes of a block of [`Access::Direct`]. The blocks of most file systems and the physical sectors of most
-/// devices have this size, and none that takes direct writes in smaller ones refuses it.
-pub const DIRECT_BLOCK: usize = 4096;
 
 /// An open plain file. Reads and writes are positional: a handle has no cursor to leave in a wrong place.
 pub trait File: Send + Sync {

@@ -36,22 +36,6 @@ const OPEN_FLAGS: i32 = if cfg!(not(target_os = "linux")) {
     0
 };
 
-/// `O_DIRECT` where its value is known; elsewhere nothing is written past the cache.
-const OPEN_DIRECT: Option<i32> = if cfg!(not(target_os = "linux")) {
-    None
-} else if cfg!(any(
-    target_arch = "x86",
-    target_arch = "x86_64",
-    target_arch = "riscv64",
-    target_arch = "s390x"
-)) {
-    Some(0o40_000)
-} else if cfg!(any(target_arch = "arm", target_arch = "aarch64")) {
-    Some(0o200_000)
-} else {
-    None
-};
-
 /// How often [`OsStorage::lock`] starts over because the file was replaced while it was being locked.
 const LOCK_ATTEMPTS_MAX: u32 = 100;
 
@@ -136,14 +120,10 @@ impl Storage for OsStorage {
     fn open(&self, name: &str, access: Access) -> io::Result<Arc<dyn File>> {
         let path = self.path_of(name)?;
         check_plain(&fs::symlink_metadata(&path)?)?;
-        let direct = match access {
-            Access::Direct => OPEN_DIRECT.ok_or(ErrorKind::Unsupported)?,
-            Access::Read | Access::ReadWrite => 0,
-        };
         let file = fs::OpenOptions::new()
             .read(true)
-            .write(access != Access::Read)
-            .custom_flags(OPEN_FLAGS | direct)
+            .write(access == Access::ReadWrite)
+            .custom_flags(OPEN_FLAGS)
             .open(path)?;
         check_plain(&file.metadata()?)?;
         Ok(Arc::new(self.file(file)))

@@ -27,11 +27,11 @@ pub enum Says {
     Other,
 }
 
-/// The records of one write to a segment, behind its header page, and how long they are. What follows is zero.
-pub fn records(offset: u64, bytes: &[u8]) -> (Vec<Record>, usize) {
+/// The records of one write to a segment, behind its header page.
+pub fn records(offset: u64, bytes: &[u8]) -> Vec<Record> {
     let mut found = Vec::new();
     let mut at = 0;
-    while bytes[at..].iter().any(|byte| *byte != 0) {
+    while at < bytes.len() {
         let payload_size = number(bytes, at + 12, 4) as usize;
         let payload = &bytes[at + 40..at + 40 + payload_size];
         let size = (40 + payload_size).next_multiple_of(8);
@@ -49,8 +49,8 @@ pub fn records(offset: u64, bytes: &[u8]) -> (Vec<Record>, usize) {
         });
         at += size;
     }
-    assert!(at <= bytes.len(), "a write holds whole records");
-    (found, at)
+    assert_eq!(at, bytes.len(), "a write holds whole records");
+    found
 }
 
 fn events(first_sequence: u64, payload: &[u8]) -> Says {

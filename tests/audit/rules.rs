@@ -65,14 +65,8 @@ impl File {
             format!("a first piece up to {end}, and the others from {}", self.rest_at)
         })?;
         let whole = [bytes, &std::mem::take(&mut self.rest)].concat();
-        let (found, size) = records(offset, &whole);
-        let end = offset + whole.len() as u64;
-        self.end = offset + size as u64;
-        // A record whose blocks went past the cache fills the last of them up.
-        must(self.end == end || end.is_multiple_of(4096) && end - self.end < 4096, || {
-            format!("zeros from {} to {end}", self.end)
-        })?;
-        Ok(found)
+        self.end = offset + whole.len() as u64;
+        Ok(records(offset, &whole))
     }
 }
 
@@ -270,16 +264,8 @@ impl Audit {
             })?;
             self.files[file].header = Some(write);
         } else if segment != 0 {
-            let records = self.files[file].whole(offset, bytes)?;
-            for record in &records {
-                self.write_record(file, segment, write, record)?;
-            }
-            let end = self.files[file].end;
-            let life = self.life;
-            let is_filled_up =
-                |w: &&mut Write| w.segment == segment && w.life == life && w.end > end;
-            if !records.is_empty() {
-                self.writes.iter_mut().filter(is_filled_up).for_each(|write| write.end = end);
+            for record in self.files[file].whole(offset, bytes)? {
+                self.write_record(file, segment, write, &record)?;
             }
         }
         self.writes.push(added);

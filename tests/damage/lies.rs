@@ -30,7 +30,6 @@ struct Liar {
 impl Liar {
     fn new(fault: Fault, kinds: &[CallKind], turn: u64) -> Liar {
         let disk = SimDisk::new(21);
-        disk.set_direct(turn.is_multiple_of(2));
         disk.keep_versions();
         disk.set_plan(FaultPlan::new(fault).on(kinds).after(turn));
         let states = vec![Held { queue: Vec::new(), cursor: Vec::new() }];

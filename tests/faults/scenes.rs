@@ -44,10 +44,6 @@ impl Scene {
         let mapped = unread.clone().read_mode(ReadMode::Map);
         vec![
             Scene { base: SimDisk::new(3), ..Scene::new("run", options(), |_| {}, true, run) },
-            Scene {
-                base: through_the_cache(),
-                ..Scene::new("run-cached", options(), |_| {}, true, run)
-            },
             Scene::new("clean", options(), several_segments, true, reopen),
             Scene::new("unclean", options(), several_segments, false, reopen),
             Scene::new("takers", unread, several_segments, true, take_all),
@@ -56,12 +52,6 @@ impl Scene {
             full(Scene::new("in-place", options(), large_end, false, on_a_full_disk)),
         ]
     }
-}
-
-fn through_the_cache() -> SimDisk {
-    let disk = SimDisk::new(3);
-    disk.set_direct(false);
-    disk
 }
 
 /// The disk has not a byte more than the files of the scene take.

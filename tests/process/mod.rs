@@ -18,7 +18,7 @@ use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use event::Random;
-use flumen::{AckDurability, ChannelOptions, Durability, ReadMode, WriteMode};
+use flumen::{AckDurability, ChannelOptions, Durability, ReadMode};
 use ledger::{Ledger, Told};
 
 /// Producers of a child.
@@ -52,7 +52,6 @@ pub struct Plan {
     /// 0: synced, 1: at an interval, 2: left to the system.
     pub durability: u64,
     pub read_map: bool,
-    pub write_cached: bool,
     pub memory_tail: u64,
     pub checkpoint_ms: u64,
     pub capacity: u64,
@@ -73,7 +72,6 @@ impl Plan {
             lazy_acks: false,
             durability: 0,
             read_map: false,
-            write_cached: false,
             memory_tail: 4 << 20,
             checkpoint_ms: 30_000,
             capacity: 600,
@@ -88,7 +86,6 @@ impl Plan {
     pub fn mixed(mut self, random: &mut Random) -> Plan {
         self.lazy_acks = random.one_in(3);
         self.read_map = random.one_in(4);
-        self.write_cached = random.one_in(4);
         self.memory_tail = if random.one_in(2) { 0 } else { self.memory_tail };
         self.checkpoint_ms = if random.one_in(3) { 5 } else { self.checkpoint_ms };
         self.capacity = [40, 600, 5_000][random.below(3) as usize];
@@ -110,7 +107,6 @@ impl Plan {
             .durability(durability)
             .ack_durability(acks)
             .read_mode(if self.read_map { ReadMode::Map } else { ReadMode::Pread })
-            .write_mode(if self.write_cached { WriteMode::Cached } else { WriteMode::Direct })
             .memory_tail(self.memory_tail)
             .checkpoint_interval(Duration::from_millis(self.checkpoint_ms))
             .capacity_events(self.capacity)
@@ -125,8 +121,7 @@ impl Plan {
             Goal::Vanish(count) => (2, count),
         };
         let mut words = vec![goal, count, self.seed, u64::from(self.lazy_acks), self.durability];
-        words.extend([u64::from(self.read_map), u64::from(self.write_cached)]);
-        words.extend([self.memory_tail, self.checkpoint_ms]);
+        words.extend([u64::from(self.read_map), self.memory_tail, self.checkpoint_ms]);
         words.extend([self.capacity, self.transaction_events as u64]);
         words.extend([self.threads[0] as u64, self.threads[1] as u64]);
         words.extend(self.next);
@@ -147,13 +142,12 @@ impl Plan {
             lazy_acks: words[3] == 1,
             durability: words[4],
             read_map: words[5] == 1,
-            write_cached: words[6] == 1,
-            memory_tail: words[7],
-            checkpoint_ms: words[8],
-            capacity: words[9],
-            transaction_events: words[10] as usize,
-            threads: [words[11] as usize, words[12] as usize],
-            next: words[13..].try_into().expect("one for each producer"),
+            memory_tail: words[6],
+            checkpoint_ms: words[7],
+            capacity: words[8],
+            transaction_events: words[9] as usize,
+            threads: [words[10] as usize, words[11] as usize],
+            next: words[12..].try_into().expect("one for each producer"),
         }
     }
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use super::section::{Fate, Key, Section};
 use crate::channel::{
     ChannelOptions, Durability, SEGMENT_SIZE_MAX, SEGMENT_SIZE_MIN, TRANSACTION_EVENTS_MAX,
-    WriteMode,
 };
 
 /// A channel to open.
@@ -23,9 +22,6 @@ pub struct ChannelConfig {
 }
 
 const TYPES: [&str; 2] = ["file", "memory"];
-/// Flumen's own; in the order of [`WRITE_MODES`].
-const WRITE_MODE_WORDS: [&str; 2] = ["direct", "cached"];
-const WRITE_MODES: [WriteMode; 2] = [WriteMode::Direct, WriteMode::Cached];
 const TYPES_LATER: [&str; 3] =
     ["jdbc", "spillablememory", "org.apache.flume.channel.kafka.KafkaChannel"];
 /// Bytes a memory channel may hold. Flume takes 80 % of the heap; there is no heap limit here to
@@ -43,7 +39,6 @@ const FILE_KEYS: &[Key] = &[
     Key("checkpointInterval", Fate::Read),
     Key("maxFileSize", Fate::Read),
     Key("fsyncPerTransaction", Fate::Read),
-    Key("writeMode", Fate::Read),
     Key("fsyncInterval", Fate::Unused("only used when fsyncPerTransaction is false")),
     Key(
         "checkpointDir",
@@ -115,11 +110,6 @@ fn file(section: &Section<'_>, name: &str) -> Option<ChannelConfig> {
     if !section.flag("fsyncPerTransaction", true) {
         let seconds = section.number("fsyncInterval", 5, 1..=86_400);
         options = options.durability(Durability::Interval(Duration::from_secs(seconds)));
-    }
-    if let Some(property) = section.get("writeMode")
-        && let Some(mode) = section.choice(property, "this way to write", &WRITE_MODE_WORDS, &[])
-    {
-        options = options.write_mode(WRITE_MODES[mode]);
     }
     Some(ChannelConfig {
         name: name.to_string(),

@@ -480,7 +480,7 @@ mod tests {
 
     fn core(segment_size: u64) -> Core {
         let directory = Directory { storage: SimDisk::new(1).storage() };
-        let options = LogOptions { segment_size, is_direct: true, ack_size_max: 4096 };
+        let options = LogOptions { segment_size, ack_size_max: 4096 };
         let log = Log::create(directory, &options, Queue::default().encode()).expect("works");
         Core::new(log.expect("there is room"), Queue::default(), Lsn(0), 0)
     }

@@ -96,7 +96,10 @@ pub(super) fn open(
     let lock = lock_channel(&storage, true)?;
     // A note that cannot be written (a full disk) costs an error text a name, nothing else.
     let _ = lock.write_note(&format!("pid {}", std::process::id()));
-    let log_options = log_options(&options);
+    let log_options = LogOptions {
+        segment_size: options.segment_size,
+        ack_size_max: ACK_OVERHEAD + 16 * options.transaction_events as u64,
+    };
     let location = storage.location();
     let mut queue = Queue::default();
     let (opened, recovery) = match survey(&directory, &mut queue) {
@@ -153,14 +156,6 @@ pub(super) fn open(
         Delivery::new(reader, shown.queue.read_from(), shown.queue.acked().clone())
     };
     Ok((Inner::new(options, core, delivery, lock), recovery))
-}
-
-fn log_options(options: &ChannelOptions) -> LogOptions {
-    LogOptions {
-        segment_size: options.segment_size,
-        is_direct: options.writes_direct(),
-        ack_size_max: ACK_OVERHEAD + 16 * options.transaction_events as u64,
-    }
 }
 
 /// The slots that every opening writes anew, as far as that mends damage.

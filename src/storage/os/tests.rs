@@ -2,7 +2,7 @@ use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use super::*;
-use crate::storage::{DIRECT_BLOCK, read_full_at, write_all_at};
+use crate::storage::{read_full_at, write_all_at};
 
 fn storage() -> (tempfile::TempDir, OsStorage) {
     let directory = tempfile::tempdir().expect("a temporary directory");
@@ -62,48 +62,6 @@ fn names_are_listed_renamed_and_removed() {
     assert_eq!(a.size().expect("size"), 7);
     storage.remove("a").expect("remove");
     assert_eq!(kind(storage.remove("a")), Some(ErrorKind::NotFound));
-}
-
-fn is_refusal(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::InvalidInput | ErrorKind::Unsupported)
-}
-
-/// Where the file system of the temporary directory takes direct writes; elsewhere it says that it does not.
-#[test]
-fn i3_what_is_written_past_the_cache_is_what_others_read() {
-    const BLOCKS: usize = 64;
-    let (_directory, storage) = storage();
-    let cached = storage.create("a").expect("create");
-    let size = BLOCKS * DIRECT_BLOCK;
-    cached.allocate(size as u64).expect("allocate");
-    let file = match storage.open("a", Access::Direct) {
-        Ok(file) => file,
-        Err(error) => return assert!(is_refusal(error.kind())),
-    };
-    let is_refused = |outcome: io::Result<()>| match outcome {
-        Err(error) if is_refusal(error.kind()) => true,
-        outcome => outcome.map(|()| false).expect("write"),
-    };
-    let reader = storage.open("a", Access::Read).expect("open");
-    let mut memory = vec![0; size + DIRECT_BLOCK];
-    let start = memory.as_ptr().align_offset(DIRECT_BLOCK);
-    let mut read = vec![0; size];
-    for round in 1..=20 {
-        // All of it is in the cache.
-        assert_eq!(read_full_at(&*reader, &mut read, 0).expect("read"), size);
-        for block in 0..BLOCKS {
-            let at = start + block * DIRECT_BLOCK..start + (block + 1) * DIRECT_BLOCK;
-            memory[at.clone()].fill(round ^ block as u8);
-            let offset = (block * DIRECT_BLOCK) as u64;
-            if is_refused(write_all_at(&*file, &memory[at.clone()], offset)) {
-                return;
-            }
-            let mut found = [0; DIRECT_BLOCK];
-            read_full_at(&*reader, &mut found, offset).expect("read");
-            assert_eq!(found, memory[at], "block {block} in round {round}");
-        }
-    }
-    file.sync_data().expect("sync");
 }
 
 #[test]

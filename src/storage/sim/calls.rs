@@ -250,7 +250,7 @@ impl State {
         let file = self.inode_mut(inode);
         // An error nobody was told of is told to those who open the file later as well.
         let errors_told = file.errors - u64::from(!file.is_error_told);
-        let description = Handle { inode, errors_told, short_end: None };
+        let description = Handle { inode, errors_told };
         self.handles.insert(handle, description);
         Ok(handle)
     }

@@ -51,13 +51,9 @@ impl Storage for SimStorage {
     }
 
     fn open(&self, name: &str, access: Access) -> io::Result<Arc<dyn File>> {
-        let detail = access as u64;
+        let detail = u64::from(access == Access::Read);
         let handle = self.disk.call(CallKind::Open, name, detail, |state, _| {
             check_name(name)?;
-            if access == Access::Direct && !state.takes_direct {
-                state.size_of(name)?;
-                return Err(failure(ErrorKind::Unsupported));
-            }
             state.open(name)
         })?;
         Ok(self.file(name, handle, access))
@@ -115,7 +111,7 @@ impl Storage for SimStorage {
 impl SimFile {
     fn check_writable(&self) -> io::Result<()> {
         match self.access {
-            Access::ReadWrite | Access::Direct => Ok(()),
+            Access::ReadWrite => Ok(()),
             Access::Read => Err(failure(ErrorKind::PermissionDenied)),
         }
     }
@@ -142,9 +138,6 @@ impl File for SimFile {
         let detail = mix(offset, fingerprint(bytes));
         self.disk.call(CallKind::Write, &self.name, detail, |state, fault| {
             self.check_writable()?;
-            if self.access == Access::Direct {
-                return state.write_direct(self.handle, bytes, offset, fault);
-            }
             let wanted = match fault {
                 Some(Fault::Short(count)) => bytes.len().min(count),
                 _ => bytes.len(),

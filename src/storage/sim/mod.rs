@@ -34,7 +34,6 @@
 mod calls;
 mod content;
 mod crash;
-mod direct;
 mod effect;
 mod fault;
 mod handle;
@@ -43,8 +42,6 @@ mod outside;
 mod random;
 mod state;
 
-#[cfg(all(test, not(any(loom, shuttle))))]
-mod direct_tests;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod fault_tests;
 #[cfg(all(test, not(any(loom, shuttle))))]
@@ -92,8 +89,7 @@ struct WriteBack {
 
 impl SimDisk {
     /// An empty disk without a limit to its space. The seed decides what the disk decides by itself: the
-    /// order of [`Storage::list`], identities, what a failed allocation keeps. With an even one it takes no
-    /// direct writes ([`SimDisk::set_direct`]).
+    /// order of [`Storage::list`], identities, what a failed allocation keeps.
     pub fn new(seed: u64) -> SimDisk {
         SimDisk::with_state(State::new(seed), 0, seed)
     }
@@ -117,11 +113,6 @@ impl SimDisk {
     /// does not rest on chance.
     pub fn set_chance(&self, has_chance: bool) {
         self.inner().state.has_chance = has_chance;
-    }
-
-    /// Whether files may be opened for [`Access::Direct`](super::Access::Direct).
-    pub fn set_direct(&self, takes_direct: bool) {
-        self.inner().state.takes_direct = takes_direct;
     }
 
     /// How many calls there have been. [`Storage::location`], [`Storage::unique_id`] and [`Storage::chance`]

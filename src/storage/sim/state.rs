@@ -29,7 +29,6 @@ pub(super) struct State {
     pub(super) capacity: Option<u64>,
     pub(super) is_friendly: bool,
     pub(super) has_chance: bool,
-    pub(super) takes_direct: bool,
     pub(super) keeps_versions: bool,
     /// Whether the read of the newest call delivered other bytes than it should have.
     pub(super) is_distorted: bool,
@@ -71,8 +70,6 @@ pub(super) struct Handle {
     pub(super) inode: u64,
     /// How many of the file's write-back errors it knows.
     pub(super) errors_told: u64,
-    /// Where the last direct write ended that was short: what is left of it may follow.
-    pub(super) short_end: Option<u64>,
 }
 
 impl Inode {
@@ -101,7 +98,6 @@ impl State {
             capacity: None,
             is_friendly: false,
             has_chance: false,
-            takes_direct: !seed.is_multiple_of(2),
             keeps_versions: false,
             is_distorted: false,
             next_id: 1,
