@@ -220,7 +220,9 @@ impl<G: Groups> GroupCommit<G> {
             Some(error) => error.clone(),
             None if state.closed => self.groups.closed(),
             None => {
-                state.census.add(self.groups.waits_for(&entry));
+                let waits_for = self.groups.waits_for(&entry);
+                state.census.add(waits_for);
+                state.gathering.note_entry(waits_for);
                 state.forming.push_back(entry);
                 state.submitted += 1;
                 return Ok(state.submitted - 1);

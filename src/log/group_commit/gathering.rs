@@ -6,13 +6,17 @@
 //! whoever comes when the time is over. Entries of another kind are not made to wait: with them the wait
 //! ends.
 //!
+//! They come back one after the other, since each costs time to wake. Where half of them take nearly as long as a
+//! sync for that, nobody is waited for: whoever is there is led at once, and the others come during its
+//! sync, in which the processors have nothing else to do. So two halves take turns.
+//!
 //! Where they do not come back in that time, since they have something else to do, the wait was in vain, and
 //! is tried less and less often. So it is where as many come while that group is synced: they come at any
 //! time, and not since they were woken.
 
 use std::time::Duration;
 
-use super::census::{Census, KINDS};
+use super::census::{Census, KINDS, WaitsFor};
 use crate::sync::Moment;
 
 /// A shorter wait is not made: to sleep costs as much.
@@ -21,10 +25,10 @@ const PATIENCE_MIN: Duration = Duration::from_micros(10);
 const PATIENCE_MAX: Duration = Duration::from_millis(10);
 /// Somebody must come in this part of a sync.
 const SHARE: u32 = 3;
-/// What the first sync is taken for at most: it may be a slow one.
-const PACE_FIRST_MAX: Duration = Duration::from_millis(1);
-/// What the pace changes by at least, so that it never stands still.
-const PACE_STEP_MIN: Duration = Duration::from_micros(1);
+/// What the first time of a [`Usual`] is taken for at most: it may be a slow one.
+const FIRST_MAX: Duration = Duration::from_millis(1);
+/// What a [`Usual`] changes by at least, so that it never stands still.
+const STEP_MIN: Duration = Duration::from_micros(1);
 /// Most groups that are written at once after a wait in vain, before another is made.
 const SKIPS_MAX: u32 = 63;
 
@@ -33,14 +37,41 @@ fn is_nearly_all(count: usize, wanted: usize) -> bool {
     count >= wanted - wanted / 4
 }
 
+/// About how long something takes: half of the times it takes longer.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Usual(Option<Duration>);
+
+impl Usual {
+    /// It took so long. By steps, so that one time in a hundred that is a hundred times as long changes little.
+    fn note(&mut self, took: Duration) {
+        self.0 = Some(self.0.map_or(took.min(FIRST_MAX), |usual| {
+            let step = (usual / 8).max(STEP_MIN);
+            took.clamp(usual.saturating_sub(step), usual + step)
+        }));
+    }
+}
+
+/// Those of a kind who come back after a group has ended.
+struct Returning {
+    kind: usize,
+    /// How many are looked at, and how many of them have not come yet.
+    of: u32,
+    left: u32,
+    /// Half of those who are wanted.
+    half: u32,
+}
+
 #[derive(Default)]
 pub(super) struct Gathering {
     /// How many of each kind there were when the last group with one of them ended: in it, and forming.
     wanted: [usize; KINDS],
     /// When that was.
     ended: Option<Moment>,
-    /// About how long a sync takes: half of them take longer.
-    pace: Option<Duration>,
+    /// Of a sync.
+    pace: Usual,
+    returning: Option<Returning>,
+    /// Of the time from the end of a group until half of those are back who are wanted in the next.
+    return_pace: Usual,
     /// Nobody more is waited for, in the group that forms.
     is_over: bool,
     /// The ticket of the one committer that ends the wait when its time is over.
@@ -73,20 +104,41 @@ impl Gathering {
             self.learn(has_worked && group.only_kind().is_some_and(is_all));
         }
         self.ended = Some(Moment::now());
-        // By steps, so that one sync in a hundred that takes a hundred times as long changes little.
-        self.pace = Some(self.pace.map_or(took.min(PACE_FIRST_MAX), |pace| {
-            let step = (pace / 8).max(PACE_STEP_MIN);
-            took.clamp(pace.saturating_sub(step), pace + step)
-        }));
+        self.pace.note(took);
+        self.returning = group.only_kind().map(|(kind, count)| {
+            let half = self.wanted[kind].div_ceil(2) as u32;
+            let of = half.min(count as u32);
+            Returning { kind, of, left: of, half }
+        });
+    }
+
+    /// Notes that somebody has come.
+    pub(super) fn note_entry(&mut self, waits_for: WaitsFor) {
+        let (Some(returning), Some(ended)) = (&mut self.returning, &self.ended) else {
+            return;
+        };
+        if waits_for != WaitsFor::Kind(returning.kind) {
+            return;
+        }
+        returning.left -= 1;
+        if returning.left == 0 {
+            self.return_pace.note(ended.elapsed().saturating_mul(returning.half) / returning.of);
+            self.returning = None;
+        }
+    }
+
+    /// Whether those who were woken come back so soon that all of them are worth a wait.
+    fn come_soon(&self) -> bool {
+        self.return_pace.0 <= self.pace.0.map(|pace| pace * 2 / 3)
     }
 
     /// How long these still wait for more to come; `None` when they do not. No group is under way.
     pub(super) fn patience(&self, forming: &Census) -> Option<Duration> {
         let is_few = |(kind, count): (usize, usize)| count < self.wanted[kind];
-        if self.is_over || !forming.only_kind().is_some_and(is_few) {
+        if self.is_over || !self.come_soon() || !forming.only_kind().is_some_and(is_few) {
             return None;
         }
-        let (pace, since) = (self.pace?, self.ended.as_ref()?.elapsed());
+        let (pace, since) = (self.pace.0?, self.ended.as_ref()?.elapsed());
         let (part, total) = ((pace / SHARE).min(PATIENCE_MAX), pace.min(PATIENCE_MAX));
         let until = if self.waits > 0 { total } else { part };
         let patience = part.min(total.saturating_sub(since));
@@ -169,7 +221,6 @@ impl Gathering {
 
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
-    use super::super::census::WaitsFor;
     use super::*;
 
     const SYNC: Duration = Duration::from_secs(3600);
@@ -183,7 +234,7 @@ mod tests {
         let mut gathering = Gathering::default();
         gathering.note_end(&of_kind(1, 3), &of_kind(1, 2), SYNC);
         gathering.stop_clock();
-        gathering.pace = Some(SYNC);
+        gathering.pace = Usual(Some(SYNC));
         gathering
     }
 
@@ -230,7 +281,7 @@ mod tests {
     #[test]
     fn a_wait_is_a_third_of_a_sync_and_neither_very_short_nor_long() {
         let wait = |pace| {
-            let gathering = Gathering { pace: Some(pace), ..five_wanted() };
+            let gathering = Gathering { pace: Usual(Some(pace)), ..five_wanted() };
             gathering.patience(&of_kind(1, 1))
         };
         let millisecond = Duration::from_millis(1);
@@ -244,7 +295,7 @@ mod tests {
     #[test]
     fn nobody_is_waited_for_long_after_the_last_group() {
         let part = Duration::from_millis(2);
-        let pace = Some(SHARE * part);
+        let pace = Usual(Some(SHARE * part));
         let mut gathering = Gathering { pace, ..five_wanted() };
         let mut wait = |ended_ago: Duration, waits| {
             (gathering.ended, gathering.waits) = (Some(Moment::ago(ended_ago)), waits);
@@ -281,9 +332,9 @@ mod tests {
         let mut gathering = Gathering::default();
         let mut sync = |took| {
             gathering.note_end(&of_kind(1, 1), &of_kind(1, 0), took);
-            gathering.pace.expect("known by now")
+            gathering.pace.0.expect("known by now")
         };
-        assert_eq!(sync(Duration::from_secs(9)), PACE_FIRST_MAX);
+        assert_eq!(sync(Duration::from_secs(9)), FIRST_MAX);
         assert_eq!(sync(100 * millisecond), millisecond + millisecond / 8);
         assert_eq!(sync(millisecond), millisecond);
         assert_eq!(sync(Duration::ZERO), millisecond - millisecond / 8);
@@ -292,12 +343,60 @@ mod tests {
         assert_eq!((0..99).map(|_| sync(millisecond)).last(), Some(millisecond), "from zero too");
     }
 
+    /// Two halves then take turns.
+    #[test]
+    fn who_takes_long_to_come_back_is_not_waited_for() {
+        let mut gathering = five_wanted();
+        for (ninths, is_waited_for) in [(0, true), (6, true), (7, false), (90, false)] {
+            gathering.return_pace = Usual(Some(SYNC * ninths / 9));
+            assert_eq!(waits(&gathering, &of_kind(1, 1)), is_waited_for, "{ninths}");
+        }
+    }
+
+    #[test]
+    fn how_fast_half_of_them_come_tells_the_first_ones() {
+        let ago = Duration::from_micros(100);
+        for (ended, forming, first, least) in [
+            (8, 0, 4, ago),
+            (5, 2, 4, ago),
+            (3, 3, 3, ago),
+            // One of two that are half.
+            (1, 3, 1, 2 * ago),
+            (2, 14, 2, 4 * ago),
+        ] {
+            let mut gathering = Gathering::default();
+            gathering.note_end(&of_kind(1, ended), &of_kind(1, forming), SYNC);
+            gathering.ended = Some(Moment::ago(ago));
+            for kind in [WaitsFor::Kind(0), WaitsFor::None, WaitsFor::All] {
+                (0..first).for_each(|_| gathering.note_entry(kind));
+            }
+            (1..first).for_each(|_| gathering.note_entry(WaitsFor::Kind(1)));
+            assert_eq!(gathering.return_pace, Usual(None), "{ended} and {forming}");
+            gathering.note_entry(WaitsFor::Kind(1));
+            let found = gathering.return_pace;
+            assert!(found.0.is_some_and(|pace| pace >= least), "{ended} and {forming}: {found:?}");
+            gathering.ended = Some(Moment::ago(SYNC));
+            gathering.note_entry(WaitsFor::Kind(1));
+            assert_eq!(gathering.return_pace, found, "the first ones only");
+        }
+    }
+
+    /// They may come for other reasons.
+    #[test]
+    fn after_a_group_of_several_kinds_nobody_is_looked_at() {
+        let mut gathering = Gathering::default();
+        let both = Census::of([WaitsFor::Kind(1), WaitsFor::Kind(0)]);
+        gathering.note_end(&both, &Census::default(), SYNC);
+        gathering.note_entry(WaitsFor::Kind(1));
+        assert_eq!(gathering.return_pace, Usual(None));
+    }
+
     #[test]
     fn groups_that_wait_for_nobody_say_nothing() {
         let mut gathering = five_wanted();
         let none = Census::of([WaitsFor::None, WaitsFor::All]);
         gathering.note_end(&none, &of_kind(1, 0), Duration::ZERO);
-        assert_eq!((gathering.pace, gathering.wanted), (Some(SYNC), [0, 5]));
+        assert_eq!((gathering.pace, gathering.wanted), (Usual(Some(SYNC)), [0, 5]));
     }
 
     #[test]
