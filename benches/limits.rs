@@ -1,6 +1,6 @@
-//! Bare loops without format, queue or recovery that do the least of what a channel does: how much of what
-//! it misses is the disk's and the machine's own. No proof: a cleverer loop may do better. Plain numbers;
-//! every loop has its turn in every round. Rates are medians of the rounds, percentiles are of all rounds
+//! Bare loops without queue or recovery that do the least of what a channel does: how much of what it misses is
+//! the disk's and the machine's own. No proof: a cleverer loop may do better. Plain numbers; every loop has
+//! its turn in every round. Rates are medians of the rounds, percentiles are of all rounds
 //! together. "Direct" is past the system's cache, and left out where that cannot be.
 //!
 //! `cargo bench --bench limits`; `FLUMEN_BENCH_DIR` says where.
@@ -12,11 +12,13 @@ mod support;
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::sync::Mutex;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{channel, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use flumen::{Bytes, Channel, ChannelOptions, Durability, Event, FileChannel, tools};
 use support::direct::Direct;
 use support::{BODY, RECORD_OVERHEAD, Raw};
 
@@ -32,6 +34,7 @@ fn main() {
     waking();
     groups();
     acks();
+    new_files();
     #[cfg(all(feature = "cli", target_os = "linux"))]
     cold::reads();
 }
@@ -58,55 +61,116 @@ fn rate(mut act: impl FnMut()) -> f64 {
     f64::from(count) / begin.elapsed().as_secs_f64()
 }
 
+/// The same where something is done between, which takes no part.
+fn rate_between(mut act: impl FnMut(), mut between: impl FnMut()) -> f64 {
+    let (begin, mut count, mut taken) = (Instant::now(), 0, Duration::ZERO);
+    while begin.elapsed() < TIME {
+        let before = Instant::now();
+        act();
+        taken += before.elapsed();
+        count += 1;
+        between();
+    }
+    f64::from(count) / taken.as_secs_f64()
+}
+
 /// The rate of a loop that writes past the cache; not a number where that cannot be.
 fn direct_rate(direct: &Option<Direct>, act: impl Fn(&Direct)) -> f64 {
     direct.as_ref().map_or(f64::NAN, |direct| rate(|| act(direct)))
 }
 
 /// S2: what raw leaves out, since its bytes are there already: each event is copied into the record, and the
-/// record is checksummed. The same past the cache, where the record is made in the memory that is written.
+/// record is checksummed. Then what a log adds whose events come as a list, and which says where its next
+/// segment is ([`Segmented`]); and the channel. The first two past the cache as well, where the record is made
+/// in the memory that is written.
 fn one_producer() {
-    println!("                                  share of raw");
+    println!("one producer, share of raw; and direct");
     println!(
-        "one producer   commits/s of raw   copy and checksum   direct   direct, copy and checksum"
+        "          raw commits/s   copy, checksum   list, segments   channel   raw   copy, checksum"
     );
     for events in [1, 100, 1000, 10_000] {
         let size = record(events);
-        let (mut raw, mut other) = (Raw::new(), Raw::new());
+        let (mut raw, mut other, mut log) = (Raw::new(), Raw::new(), Segmented::new());
         let (direct, other_direct) = (Direct::new(size), Direct::new(size));
-        let (bytes, body, mut buffer) = (vec![9; size], vec![7; BODY], vec![0; size]);
+        let (bytes, mut buffer) = (vec![9; size], vec![0; size]);
+        let (body, shared) = (vec![7; BODY], Bytes::from(vec![7; BODY]));
+        let bodies = || std::iter::repeat(&body[..]);
+        let directory = support::directory();
+        let channel = support::channel(&directory, support::options());
         let [plain, shares @ ..] = rounds([
             &mut || rate(|| raw.commit(&bytes)),
             &mut || {
                 rate(|| {
-                    encode(&mut buffer, &body);
+                    encode(&mut buffer, bodies());
                     other.commit(&buffer);
                 })
+            },
+            &mut || rate(|| log.commit(events, &shared)),
+            &mut || {
+                rate_between(
+                    || support::put(&channel, &shared, events),
+                    || {
+                        support::take(&channel, events);
+                    },
+                )
             },
             &mut || direct_rate(&direct, |direct| direct.commit(size, |_| ())),
             &mut || {
                 direct_rate(&other_direct, |direct| {
-                    direct.commit(size, |record| encode(record, &body));
+                    direct.commit(size, |record| encode(record, bodies()));
                 })
             },
         ]);
-        let [encoded, direct, direct_encoded] = shares.map(|rate| match rate.is_nan() {
-            true => "-".to_string(),
-            false => format!("{:.2}", rate / plain),
-        });
-        println!("{events:7} events {plain:18.0} {encoded:>19} {direct:>8} {direct_encoded:>27}");
+        let [encoded, segmented, channel, direct, direct_encoded] =
+            shares.map(|rate| match rate.is_nan() {
+                true => "-".to_string(),
+                false => format!("{:.2}", rate / plain),
+            });
+        println!(
+            "{events:6}: {plain:15.0} {encoded:>16} {segmented:>16} {channel:>9} {direct:>5} {direct_encoded:>16}"
+        );
     }
 }
 
-fn encode(record: &mut [u8], body: &[u8]) {
+fn encode<'a>(record: &mut [u8], bodies: impl Iterator<Item = &'a [u8]>) {
     let (head, events) = record.split_at_mut(RECORD_OVERHEAD);
     head.fill(0);
-    for event in events.chunks_exact_mut(BODY + 8) {
+    for (event, body) in events.chunks_exact_mut(BODY + 8).zip(bodies) {
         event[..8].copy_from_slice(&(BODY as u64).to_le_bytes());
         event[8..].copy_from_slice(body);
     }
     let sum = crc32fast::hash(record);
     record[..4].copy_from_slice(&sum.to_le_bytes());
+}
+
+/// A log whose events come as a list, and whose segments follow one another in the way of `src/log/begin.rs`:
+/// the next one's state, its header and both slots are synced before a record in it counts.
+struct Segmented {
+    log: Raw,
+    /// What is small, in the places of those four.
+    heads: Raw,
+    record: Vec<u8>,
+    written: usize,
+}
+
+impl Segmented {
+    const SEGMENT: usize = 32 << 20;
+
+    fn new() -> Segmented {
+        Segmented { log: Raw::new(), heads: Raw::new(), record: Vec::new(), written: 0 }
+    }
+
+    fn commit(&mut self, events: usize, body: &Bytes) {
+        let list: Vec<Event> = (0..events).map(|_| Event::new(body.clone())).collect();
+        self.record.resize(record(events), 0);
+        encode(&mut self.record, list.iter().map(|event| &event.body[..]));
+        self.written += self.record.len();
+        if self.written > Segmented::SEGMENT {
+            (0..4).for_each(|_| self.heads.commit(&[1; 4096]));
+            self.written = self.record.len();
+        }
+        self.log.commit(&self.record);
+    }
 }
 
 /// What S3 and S5 pay beside the disk: two threads wake each other in turn, with no work between.
@@ -301,6 +365,79 @@ fn put_batch(file: &File, turn: u64) {
 fn commit(file: &File, size: usize, offset: u64) {
     file.write_all_at(&vec![9; size], offset).expect("works");
     file.sync_data().expect("works");
+}
+
+/// S10: what salvage writes goes to files that were allocated and never written. A thread syncs them beside, 4
+/// MiB at a time. A log waits for that at the end of each file, before it begins the next.
+fn new_files() {
+    let directory = support::directory();
+    let (from, to) = (directory.path().join("from"), directory.path().join("to"));
+    let body = Bytes::from(vec![7; BODY]);
+    let options = support::options().durability(Durability::Os);
+    let stock = FileChannel::open(&from, options).expect("opens");
+    let commits = FILES * FILE / record(1000);
+    (0..commits).for_each(|_| support::put(&stock, &body, 1000));
+    stock.close().expect("works");
+    drop(stock);
+    let gigabytes = |bytes: usize, write: &dyn Fn()| {
+        let begin = Instant::now();
+        write();
+        let seconds = begin.elapsed().as_secs_f64();
+        std::fs::remove_dir_all(&to).expect("it was made");
+        bytes as f64 / seconds / 1e9
+    };
+    let [beside, waited, salvage] = rounds([
+        &mut || gigabytes(FILES * FILE, &|| write_files(&to, false)),
+        &mut || gigabytes(FILES * FILE, &|| write_files(&to, true)),
+        &mut || {
+            gigabytes(commits * 1000 * BODY, &|| {
+                let saved = tools::salvage(&from, &to, ChannelOptions::new(), &mut |_, _| ());
+                assert!(saved.expect("works").is_complete());
+            })
+        },
+    ]);
+    println!("\nto new files                              GB/s");
+    println!("synced beside                         {beside:8.2}");
+    println!("the same, waited for in each file     {waited:8.2}");
+    println!("salvage, read and checked before      {salvage:8.2}");
+}
+
+const FILE: usize = 32 << 20;
+const FILES: usize = 16;
+
+fn write_files(directory: &Path, waits: bool) {
+    std::fs::create_dir(directory).expect("writable");
+    let block = vec![9; record(1000)];
+    let (sender, receiver) = channel::<Arc<File>>();
+    let (tell_done, done) = channel();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for file in receiver {
+                file.sync_data().expect("works");
+                // Who writes may be at its end.
+                let _ = tell_done.send(());
+            }
+        });
+        for number in 0..FILES {
+            let file = File::create_new(directory.join(number.to_string())).expect("writable");
+            fs2::FileExt::allocate(&file, FILE as u64).expect("there is room");
+            let file = Arc::new(file);
+            let (mut part, mut parts) = (0, 0);
+            for place in (0..FILE).step_by(block.len()) {
+                let bytes = &block[..block.len().min(FILE - place)];
+                file.write_all_at(bytes, place as u64).expect("works");
+                part += bytes.len();
+                if part >= 4 << 20 || place + bytes.len() == FILE {
+                    sender.send(Arc::clone(&file)).expect("it listens");
+                    (part, parts) = (0, parts + 1);
+                }
+            }
+            if waits {
+                (0..parts).for_each(|_| done.recv().expect("it goes on"));
+            }
+        }
+        drop(sender);
+    });
 }
 
 /// S7 from the disk: a thread reads blocks of a MiB, with or without asking for 4 MiB from there on, and another
