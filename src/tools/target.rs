@@ -88,26 +88,25 @@ impl<'a> Target<'a> {
         Ok(())
     }
 
-    /// Adds an event to a transaction, beginning another when that is full.
-    fn put(
-        &mut self,
-        transaction: PutTransaction,
-        event: Event,
-    ) -> Result<PutTransaction, SalvageError> {
-        let mut transaction = transaction;
-        let size = event.size();
-        match transaction.put(event) {
-            Ok(()) => {}
-            Err(PutError::TransactionFull(event)) => {
-                self.commit(transaction)?;
-                transaction = self.channel.begin_put();
-                transaction.put(event).map_err(SalvageError::Put)?;
+    /// Puts and commits these events: in one transaction, or in several where it cannot hold all.
+    fn put(&mut self, events: Vec<Event>) -> Result<(), SalvageError> {
+        let mut transaction = self.channel.begin_put();
+        let Err(refused) = transaction.put_all(events) else {
+            return self.commit(transaction);
+        };
+        // If it was for another reason, one of them meets it again.
+        for event in refused.into_inner() {
+            match transaction.put(event) {
+                Ok(()) => {}
+                Err(PutError::TransactionFull(event)) => {
+                    self.commit(transaction)?;
+                    transaction = self.channel.begin_put();
+                    transaction.put(event).map_err(SalvageError::Put)?;
+                }
+                Err(error) => return Err(SalvageError::Put(error)),
             }
-            Err(error) => return Err(SalvageError::Put(error)),
         }
-        self.events += 1;
-        self.bytes += size;
-        Ok(transaction)
+        self.commit(transaction)
     }
 }
 
@@ -119,16 +118,17 @@ impl Visitor for Target<'_> {
     }
 
     fn events(&mut self, sequence: u64, mut events: Events) -> Result<(), SalvageError> {
-        let mut sequence = sequence;
-        let mut transaction = self.channel.begin_put();
+        let (mut sequence, mut left) = (sequence, Vec::new());
         // What does not decode was found before the events came here.
         while let Ok(Some(event)) = events.next() {
             if !self.acked.contains_all(sequence..sequence + 1) {
-                transaction = self.put(transaction, event)?;
+                self.events += 1;
+                self.bytes += event.size();
                 self.possibly_again += u64::from(sequence < self.doubt_below);
+                left.push(event);
             }
             sequence += 1;
         }
-        self.commit(transaction)
+        self.put(left)
     }
 }
