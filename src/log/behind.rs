@@ -14,6 +14,8 @@ use crate::sync::{Mutex, lock};
 /// Commits without a sync leave this part of a segment to be synced at a time: more often costs them more
 /// than the end of the segment is worth.
 const SHARE_OF_COMMITS: u64 = 8;
+/// And no more than this in a large one.
+const PART_OF_COMMITS_MAX: u64 = 4 << 20;
 /// Of a record that its commit will sync this part is synced ahead at a time.
 const SHARE_OF_RECORD: u64 = 64;
 
@@ -65,8 +67,16 @@ impl Progress {
     }
 
     fn is_far_ahead(&self, watermark: Lsn, segment_size: u64) -> bool {
-        let share = if self.given > self.end { SHARE_OF_RECORD } else { SHARE_OF_COMMITS };
-        self.given.0.saturating_sub(self.synced.max(watermark).0) >= segment_size / share
+        let part = part(segment_size, self.given > self.end);
+        self.given.0.saturating_sub(self.synced.max(watermark).0) >= part
+    }
+}
+
+/// How much is synced at a time, of a record or of whole groups.
+fn part(segment_size: u64, is_record: bool) -> u64 {
+    match is_record {
+        true => segment_size / SHARE_OF_RECORD,
+        false => (segment_size / SHARE_OF_COMMITS).min(PART_OF_COMMITS_MAX),
     }
 }
 

@@ -129,7 +129,8 @@ impl From<StorageError> for SalvageError {
 
 /// Copies every intact event that was not taken, in order, from the channel in `directory` into a new one in
 /// `to`, which must not be there or be empty. `options` are the new channel's; its capacity does not count
-/// here. The damaged channel is not written to. `progress` is told bytes done and bytes in all.
+/// here, and of a large channel the copied segments are larger than [`ChannelOptions::segment_size`] says: an
+/// eighth of what is copied, up to 128 MiB. The damaged channel is not written to. `progress` is told bytes done and bytes in all.
 ///
 /// An event counts as taken when any intact witness says so. Where the record of a take is lost, its events
 /// come again, as after a crash, and [`Salvage::possibly_again`] says how many it can be at most.
@@ -169,7 +170,8 @@ pub fn salvage_on(
     keep_live(&mut evidence, &mut findings)?;
     super::verify::check_slots(&evidence, None, &mut findings);
     let Replayed { acked, cursors, doubt_below, next_sequence, .. } = &replayed;
-    let mut target = Target::create(to, options, acked, *doubt_below)?;
+    let bytes = evidence.segments.iter().map(|segment| segment.limit).sum();
+    let mut target = Target::create(to, options, bytes, acked, *doubt_below)?;
     let walk = Walk::new(&evidence, acked, &mut findings, progress).expect_up_to(*next_sequence);
     let outcome = walk.run(&mut target)?;
     target.finish(cursors)?;

@@ -18,6 +18,16 @@ use crate::storage::Storage;
 /// Cursors set in one transaction.
 const CURSORS: usize = 1000;
 
+/// The device rests while a segment is begun. So a large copy has large segments: this part of it, in whole MiB,
+const SHARE: u64 = 8;
+/// and no larger. Their files are not used again, unless the channel's own segments are as large.
+const SEGMENT_MAX: u64 = 128 << 20;
+
+fn segment_size(own: u64, copied: u64) -> u64 {
+    let share = copied / SHARE >> 20 << 20;
+    share.min(SEGMENT_MAX).max(own)
+}
+
 /// The new channel, and what was put into it.
 pub(super) struct Target<'a> {
     channel: FileChannel,
@@ -33,15 +43,18 @@ pub(super) struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    /// Makes a channel in an empty directory. It is synced when it is closed, as far as the helper thread has
+    /// Makes a channel in an empty directory, for up to `bytes` bytes. It is synced when it is closed, as far as the helper thread has
     /// not done so while it was written.
     pub(super) fn create(
         storage: Arc<dyn Storage>,
         options: ChannelOptions,
+        bytes: u64,
         acked: &'a RangeSet,
         doubt_below: u64,
     ) -> Result<Target<'a>, SalvageError> {
+        let own = options.segment_size;
         let options = options
+            .segment_size(segment_size(own, bytes))
             .create(true)
             .capacity_events(u64::MAX)
             .capacity_bytes(u64::MAX)
@@ -130,5 +143,25 @@ impl Visitor for Target<'_> {
             sequence += 1;
         }
         self.put(left)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_copy_has_large_segments() {
+        let mib = 1 << 20;
+        for (own, copied, size) in [
+            (32 * mib, 0, 32 * mib),
+            (32 * mib, 255 * mib, 32 * mib),
+            (32 * mib, 264 * mib + 5, 33 * mib),
+            (32 * mib, 100_000 * mib, SEGMENT_MAX),
+            (16 << 10, 8 * mib - 1, 16 << 10),
+            (512 * mib, 100_000 * mib, 512 * mib),
+        ] {
+            assert_eq!(segment_size(own, copied), size, "{own} and {copied}");
+        }
     }
 }

@@ -28,6 +28,16 @@ fn syncs_of_a_round(log: &Log) -> u64 {
     syncs
 }
 
+#[test]
+fn large_segments_are_synced_in_parts_no_larger_than_those_of_usual_ones() {
+    let mib = 1 << 20;
+    for (segment, of_groups, of_record) in
+        [(8 * mib, mib, mib / 8), (32 * mib, 4 * mib, mib / 2), (128 * mib, 4 * mib, 2 * mib)]
+    {
+        assert_eq!([false, true].map(|is_record| part(segment, is_record)), [of_groups, of_record]);
+    }
+}
+
 /// Also where a commit has synced in between.
 #[test]
 fn what_is_given_is_synced_once_it_is_a_share_and_once_only() {
