@@ -294,6 +294,44 @@ fn salvage_without_any_header_page_or_slot_finds_the_name_in_what_is_left() {
 }
 
 /// The records of a segment: offset, kind, sequence, size.
+/// Of the size that the channel asks for are only those that it begins itself.
+#[test]
+fn i12_a_large_copy_has_large_segments_that_go_with_their_events() {
+    const EVENTS: u64 = 480;
+    let (disk, target) = (SimDisk::new(1), SimDisk::new(2));
+    let channel = open(&disk);
+    let numbered = |number: u64| {
+        let mut body = vec![7; 25 << 10];
+        body[..8].copy_from_slice(&number.to_le_bytes());
+        body
+    };
+    let put = |channel: &FileChannel, number| {
+        let mut put = channel.begin_put();
+        put.put(Event::new(numbered(number))).expect("room");
+        put.commit().expect("commits");
+    };
+    (0..EVENTS).for_each(|number| put(&channel, number));
+    channel.close().expect("closes");
+    drop(channel);
+    let report = salvage_on(disk.storage(), target.storage(), options(), &mut |_, _| {});
+    assert_eq!(report.expect("works").events, EVENTS);
+    let sizes = || {
+        let names = target.storage().list().expect("works");
+        let segments = names.into_iter().filter(|name| name.ends_with(".seg"));
+        segments.map(|name| target.storage().size_of(&name).expect("is there")).collect::<Vec<_>>()
+    };
+    assert_eq!(sizes(), vec![1 << 20; 12], "an eighth of 12 MiB, in whole MiB");
+    let channel = open(&target);
+    (EVENTS..EVENTS + 3).for_each(|number| put(&channel, number));
+    for number in 0..EVENTS + 3 {
+        let mut take = channel.begin_take();
+        assert_eq!(take.take().expect("reads").expect("one").body[..], numbered(number));
+        take.commit().expect("commits");
+    }
+    channel.checkpoint().expect("works");
+    assert_eq!(sizes(), [64 << 10]);
+}
+
 fn records(disk: &SimDisk, wanted: u64) -> Vec<(u64, &'static str, u64)> {
     let mut records = Vec::new();
     dump_on(disk.storage(), &mut |record| {
