@@ -1,6 +1,6 @@
-//! Bare loops without queue or recovery that do the least of what a channel does: how much of what it misses is
-//! the disk's and the machine's own. No proof: a cleverer loop may do better. Plain numbers; every loop has
-//! its turn in every round. Rates are medians of the rounds, percentiles are of all rounds
+//! Bare loops without queue or recovery that do the least of what a channel does: how much of what it misses
+//! is the disk's and the machine's own. No proof: a cleverer loop may do better. Beside S2 and S10 stands the
+//! channel itself. Plain numbers; every loop has its turn in every round. Rates are medians of the rounds, percentiles are of all rounds
 //! together. "Direct" is past the system's cache, and left out where that cannot be.
 //!
 //! `cargo bench --bench limits`; `FLUMEN_BENCH_DIR` says where.
@@ -81,12 +81,12 @@ fn direct_rate(direct: &Option<Direct>, act: impl Fn(&Direct)) -> f64 {
 
 /// S2: what raw leaves out, since its bytes are there already: each event is copied into the record, and the
 /// record is checksummed. Then what a log adds whose events come as a list, and which says where its next
-/// segment is ([`Segmented`]); and the channel. The first two past the cache as well, where the record is made
+/// segment is ([`Segmented`]); and the channel, from which the events are taken between its commits. The first two past the cache as well, where the record is made
 /// in the memory that is written.
 fn one_producer() {
-    println!("one producer, share of raw; and direct");
+    println!("                           share of raw                            direct");
     println!(
-        "          raw commits/s   copy, checksum   list, segments   channel   raw   copy, checksum"
+        "one producer: raw, commits/s   copy, checksum   list, segments   channel   plain   copy, checksum"
     );
     for events in [1, 100, 1000, 10_000] {
         let size = record(events);
@@ -127,7 +127,7 @@ fn one_producer() {
                 false => format!("{:.2}", rate / plain),
             });
         println!(
-            "{events:6}: {plain:15.0} {encoded:>16} {segmented:>16} {channel:>9} {direct:>5} {direct_encoded:>16}"
+            "{events:6} events {plain:16.0} {encoded:>16} {segmented:>16} {channel:>9} {direct:>7} {direct_encoded:>16}"
         );
     }
 }
@@ -144,10 +144,10 @@ fn encode<'a>(record: &mut [u8], bodies: impl Iterator<Item = &'a [u8]>) {
 }
 
 /// A log whose events come as a list, and whose segments follow one another in the way of `src/log/begin.rs`:
-/// the next one's state, its header and both slots are synced before a record in it counts.
+/// the next one's name, its state, its header and both slots are synced before a record in it counts.
 struct Segmented {
     log: Raw,
-    /// What is small, in the places of those four.
+    /// What is small, in the places of those five.
     heads: Raw,
     record: Vec<u8>,
     written: usize,
@@ -166,7 +166,7 @@ impl Segmented {
         encode(&mut self.record, list.iter().map(|event| &event.body[..]));
         self.written += self.record.len();
         if self.written > Segmented::SEGMENT {
-            (0..4).for_each(|_| self.heads.commit(&[1; 4096]));
+            (0..5).for_each(|_| self.heads.commit(&[1; 4096]));
             self.written = self.record.len();
         }
         self.log.commit(&self.record);
@@ -390,7 +390,7 @@ fn new_files() {
         &mut || gigabytes(FILES * FILE, &|| write_files(&to, false)),
         &mut || gigabytes(FILES * FILE, &|| write_files(&to, true)),
         &mut || {
-            gigabytes(commits * 1000 * BODY, &|| {
+            gigabytes(commits * record(1000), &|| {
                 let saved = tools::salvage(&from, &to, ChannelOptions::new(), &mut |_, _| ());
                 assert!(saved.expect("works").is_complete());
             })
@@ -402,8 +402,9 @@ fn new_files() {
     println!("salvage, read and checked before      {salvage:8.2}");
 }
 
-const FILE: usize = 32 << 20;
-const FILES: usize = 16;
+/// As large as salvage makes them for so much.
+const FILE: usize = 64 << 20;
+const FILES: usize = 8;
 
 fn write_files(directory: &Path, waits: bool) {
     std::fs::create_dir(directory).expect("writable");

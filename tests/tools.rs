@@ -10,7 +10,8 @@ use flumen::tools::{
     salvage_on, verify_on,
 };
 use flumen::{
-    Channel, ChannelOptions, Corruption, Event, FileChannel, OpenError, TakeError, tools,
+    Channel, ChannelOptions, Corruption, Durability, Event, FileChannel, OpenError, TakeError,
+    tools,
 };
 
 const PAGE: u64 = 4096;
@@ -294,44 +295,6 @@ fn salvage_without_any_header_page_or_slot_finds_the_name_in_what_is_left() {
 }
 
 /// The records of a segment: offset, kind, sequence, size.
-/// Of the size that the channel asks for are only those that it begins itself.
-#[test]
-fn i12_a_large_copy_has_large_segments_that_go_with_their_events() {
-    const EVENTS: u64 = 480;
-    let (disk, target) = (SimDisk::new(1), SimDisk::new(2));
-    let channel = open(&disk);
-    let numbered = |number: u64| {
-        let mut body = vec![7; 25 << 10];
-        body[..8].copy_from_slice(&number.to_le_bytes());
-        body
-    };
-    let put = |channel: &FileChannel, number| {
-        let mut put = channel.begin_put();
-        put.put(Event::new(numbered(number))).expect("room");
-        put.commit().expect("commits");
-    };
-    (0..EVENTS).for_each(|number| put(&channel, number));
-    channel.close().expect("closes");
-    drop(channel);
-    let report = salvage_on(disk.storage(), target.storage(), options(), &mut |_, _| {});
-    assert_eq!(report.expect("works").events, EVENTS);
-    let sizes = || {
-        let names = target.storage().list().expect("works");
-        let segments = names.into_iter().filter(|name| name.ends_with(".seg"));
-        segments.map(|name| target.storage().size_of(&name).expect("is there")).collect::<Vec<_>>()
-    };
-    assert_eq!(sizes(), vec![1 << 20; 12], "an eighth of 12 MiB, in whole MiB");
-    let channel = open(&target);
-    (EVENTS..EVENTS + 3).for_each(|number| put(&channel, number));
-    for number in 0..EVENTS + 3 {
-        let mut take = channel.begin_take();
-        assert_eq!(take.take().expect("reads").expect("one").body[..], numbered(number));
-        take.commit().expect("commits");
-    }
-    channel.checkpoint().expect("works");
-    assert_eq!(sizes(), [64 << 10]);
-}
-
 fn records(disk: &SimDisk, wanted: u64) -> Vec<(u64, &'static str, u64)> {
     let mut records = Vec::new();
     dump_on(disk.storage(), &mut |record| {
@@ -675,6 +638,49 @@ fn what_is_no_channel_or_in_use_is_refused() {
     let refused = salvage_on(disk.storage(), target.storage(), options(), &mut |_, _| {});
     assert!(matches!(refused, Err(flumen::tools::SalvageError::Place { .. })));
     assert_eq!(target.file_names(), ["anything"]);
+}
+
+/// The copy's own segments go with their events; later ones are as large as always.
+#[test]
+fn i12_a_large_copy_has_large_segments_until_they_are_drained() {
+    const MIB: u64 = 1 << 20;
+    let place = tempfile::tempdir().expect("a directory");
+    let [from, to] = ["from", "to"].map(|name| place.path().join(name));
+    let unsynced = || ChannelOptions::new().durability(Durability::Os);
+    let body = |number: u64| [&number.to_le_bytes()[..], &[7; 64 << 10]].concat();
+    let put = |channel: &FileChannel, numbers: Range<u64>| {
+        let mut put = channel.begin_put();
+        numbers.for_each(|number| put.put(Event::new(body(number))).expect("room"));
+        put.commit().expect("commits");
+    };
+    let channel = FileChannel::open(&from, unsynced()).expect("opens");
+    (0..280).for_each(|turn| put(&channel, turn * 16..turn * 16 + 16));
+    channel.close().expect("closes");
+    drop(channel);
+    let saved = tools::salvage(&from, &to, ChannelOptions::new(), &mut |_, _| {}).expect("works");
+    assert!(saved.is_complete() && saved.events == 280 * 16);
+    let sizes = || {
+        let files = fingerprint(&to).into_iter();
+        let segments = files.filter(|(name, ..)| name.ends_with(".seg"));
+        segments.map(|(_, bytes, _)| bytes.len() as u64).collect::<Vec<_>>()
+    };
+    let copied = sizes();
+    assert!(copied.len() > 7 && copied.iter().all(|size| *size == 35 * MIB), "{copied:?}");
+    let channel = FileChannel::open(&to, unsynced()).expect("opens");
+    put(&channel, 280 * 16..280 * 16 + 1);
+    assert_eq!(sizes(), copied, "the last one is written on");
+    (281..330).for_each(|turn| put(&channel, turn * 16 - 15..turn * 16 + 1));
+    let mut taken = 0;
+    while taken < 329 * 16 + 1 {
+        let mut take = channel.begin_take();
+        for event in take.take_up_to(100).expect("reads") {
+            assert_eq!(event.body[..], body(taken));
+            taken += 1;
+        }
+        take.commit().expect("commits");
+    }
+    channel.checkpoint().expect("works");
+    assert_eq!(sizes(), [32 * MIB]);
 }
 
 /// Names, contents, sizes and times of change of all files.

@@ -32,7 +32,7 @@ pub(crate) struct SalvageArgs {
     /// The new channel's directory, which is not there yet or empty
     #[arg(long, value_name = "NEW")]
     to: PathBuf,
-    /// Size of the new segment files, from 16K to 1G [default: 32M]
+    /// Size of the new segment files, from 16K to 1G [default: 32M, and up to 128M for a large copy]
     #[arg(long, value_name = "SIZE", allow_negative_numbers = true,
         value_parser = args::segment_size)]
     segment_size: Option<u64>,

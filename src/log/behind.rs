@@ -14,7 +14,7 @@ use crate::sync::{Mutex, lock};
 /// Commits without a sync leave this part of a segment to be synced at a time: more often costs them more
 /// than the end of the segment is worth.
 const SHARE_OF_COMMITS: u64 = 8;
-/// And no more than this in a large one.
+/// And no more than this in a large one: what is to be synced should keep the device busy, and soon.
 const PART_OF_COMMITS_MAX: u64 = 4 << 20;
 /// Of a record that its commit will sync this part is synced ahead at a time.
 const SHARE_OF_RECORD: u64 = 64;

@@ -11,7 +11,9 @@
 
 mod census;
 mod gathering;
+mod returns;
 mod roles;
+mod usual;
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
@@ -19,7 +21,7 @@ use std::time::Duration;
 
 pub(crate) use census::WaitsFor;
 
-use census::Census;
+use census::{Census, UnderWay};
 use gathering::Gathering;
 use roles::Roles;
 
@@ -137,13 +139,6 @@ enum Readiness {
     /// It waits for those who were just woken, for so long until somebody looks again.
     Lacking(Duration),
     Due,
-}
-
-/// A group on its way.
-struct UnderWay {
-    /// The ticket after its last entry.
-    until: u64,
-    census: Census,
 }
 
 impl<G: Groups> GroupCommit<G> {
@@ -428,9 +423,7 @@ impl<G: Groups> GroupCommit<G> {
                 state.done = state.written;
                 self.wake_everybody(state);
             }
-            Err(error) => {
-                self.note_failure(&mut state, error);
-            }
+            Err(error) => self.note_failure(&mut state, error),
         }
     }
 

@@ -129,8 +129,8 @@ impl From<StorageError> for SalvageError {
 
 /// Copies every intact event that was not taken, in order, from the channel in `directory` into a new one in
 /// `to`, which must not be there or be empty. `options` are the new channel's; its capacity does not count
-/// here, and of a large channel the copied segments are larger than [`ChannelOptions::segment_size`] says: an
-/// eighth of what is copied, up to 128 MiB. The damaged channel is not written to. `progress` is told bytes done and bytes in all.
+/// here. With the default segment size a large copy has larger segments: an eighth of what the old ones hold,
+/// up to 128 MiB. The damaged channel is not written to. `progress` is told bytes done and bytes in all.
 ///
 /// An event counts as taken when any intact witness says so. Where the record of a take is lost, its events
 /// come again, as after a crash, and [`Salvage::possibly_again`] says how many it can be at most.

@@ -18,14 +18,17 @@ use crate::storage::Storage;
 /// Cursors set in one transaction.
 const CURSORS: usize = 1000;
 
-/// The device rests while a segment is begun. So a large copy has large segments: this part of it, in whole MiB,
+/// The device rests while a segment is begun. So a large copy has large segments, unless the options ask for
+/// others than usual: this part of it, in whole MiB,
 const SHARE: u64 = 8;
-/// and no larger. Their files are not used again, unless the channel's own segments are as large.
+/// and no larger. Their files are not used again.
 const SEGMENT_MAX: u64 = 128 << 20;
 
 fn segment_size(own: u64, copied: u64) -> u64 {
-    let share = copied / SHARE >> 20 << 20;
-    share.min(SEGMENT_MAX).max(own)
+    match own == ChannelOptions::new().segment_size {
+        true => ((copied / SHARE) >> 20 << 20).min(SEGMENT_MAX).max(own),
+        false => own,
+    }
 }
 
 /// The new channel, and what was put into it.
@@ -43,8 +46,8 @@ pub(super) struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    /// Makes a channel in an empty directory, for up to `bytes` bytes. It is synced when it is closed, as far as the helper thread has
-    /// not done so while it was written.
+    /// Makes a channel in an empty directory, for up to `bytes` bytes. It is synced when it is closed, as far
+    /// as the helper thread has not done so while it was written.
     pub(super) fn create(
         storage: Arc<dyn Storage>,
         options: ChannelOptions,
@@ -52,9 +55,9 @@ impl<'a> Target<'a> {
         acked: &'a RangeSet,
         doubt_below: u64,
     ) -> Result<Target<'a>, SalvageError> {
-        let own = options.segment_size;
+        let size = segment_size(options.segment_size, bytes);
         let options = options
-            .segment_size(segment_size(own, bytes))
+            .segment_size(size)
             .create(true)
             .capacity_events(u64::MAX)
             .capacity_bytes(u64::MAX)
@@ -101,25 +104,26 @@ impl<'a> Target<'a> {
         Ok(())
     }
 
-    /// Puts and commits these events: in one transaction, or in several where it cannot hold all.
-    fn put(&mut self, events: Vec<Event>) -> Result<(), SalvageError> {
-        let mut transaction = self.channel.begin_put();
-        let Err(refused) = transaction.put_all(events) else {
-            return self.commit(transaction);
-        };
-        // If it was for another reason, one of them meets it again.
-        for event in refused.into_inner() {
-            match transaction.put(event) {
-                Ok(()) => {}
-                Err(PutError::TransactionFull(event)) => {
-                    self.commit(transaction)?;
-                    transaction = self.channel.begin_put();
-                    transaction.put(event).map_err(SalvageError::Put)?;
-                }
-                Err(error) => return Err(SalvageError::Put(error)),
+    /// Adds an event to a transaction, beginning another when that is full.
+    fn put(
+        &mut self,
+        transaction: PutTransaction,
+        event: Event,
+    ) -> Result<PutTransaction, SalvageError> {
+        let mut transaction = transaction;
+        let size = event.size();
+        match transaction.put(event) {
+            Ok(()) => {}
+            Err(PutError::TransactionFull(event)) => {
+                self.commit(transaction)?;
+                transaction = self.channel.begin_put();
+                transaction.put(event).map_err(SalvageError::Put)?;
             }
+            Err(error) => return Err(SalvageError::Put(error)),
         }
-        self.commit(transaction)
+        self.events += 1;
+        self.bytes += size;
+        Ok(transaction)
     }
 }
 
@@ -131,18 +135,17 @@ impl Visitor for Target<'_> {
     }
 
     fn events(&mut self, sequence: u64, mut events: Events) -> Result<(), SalvageError> {
-        let (mut sequence, mut left) = (sequence, Vec::new());
+        let mut sequence = sequence;
+        let mut transaction = self.channel.begin_put();
         // What does not decode was found before the events came here.
         while let Ok(Some(event)) = events.next() {
             if !self.acked.contains_all(sequence..sequence + 1) {
-                self.events += 1;
-                self.bytes += event.size();
+                transaction = self.put(transaction, event)?;
                 self.possibly_again += u64::from(sequence < self.doubt_below);
-                left.push(event);
             }
             sequence += 1;
         }
-        self.put(left)
+        self.commit(transaction)
     }
 }
 
@@ -151,15 +154,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_large_copy_has_large_segments() {
+    fn a_large_copy_has_large_segments_unless_others_are_asked_for() {
         let mib = 1 << 20;
         for (own, copied, size) in [
             (32 * mib, 0, 32 * mib),
             (32 * mib, 255 * mib, 32 * mib),
             (32 * mib, 264 * mib + 5, 33 * mib),
             (32 * mib, 100_000 * mib, SEGMENT_MAX),
-            (16 << 10, 8 * mib - 1, 16 << 10),
+            (16 << 10, 100_000 * mib, 16 << 10),
             (512 * mib, 100_000 * mib, 512 * mib),
+            (0, 100_000 * mib, 0),
         ] {
             assert_eq!(segment_size(own, copied), size, "{own} and {copied}");
         }

@@ -24,6 +24,13 @@ pub(super) struct Census {
     of_kind: [usize; KINDS],
 }
 
+/// A group on its way.
+pub(super) struct UnderWay {
+    /// The ticket after its last entry.
+    pub(super) until: u64,
+    pub(super) census: Census,
+}
+
 impl Census {
     pub(super) fn of(entries: impl IntoIterator<Item = WaitsFor>) -> Census {
         let mut census = Census::default();

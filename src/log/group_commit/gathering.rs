@@ -6,9 +6,9 @@
 //! whoever comes when the time is over. Entries of another kind are not made to wait: with them the wait
 //! ends.
 //!
-//! They come back one after the other, since each costs time to wake. Where half of them take nearly as long as a
-//! sync for that, nobody is waited for: whoever is there is led at once, and the others come during its
-//! sync, in which the processors have nothing else to do. So two halves take turns.
+//! Where half of them take long to come back, for more than two thirds of a sync ([`Returns`]), nobody is
+//! waited for: whoever is there is led at once, and the others come during its sync, in which the
+//! processors have nothing else to do. So two halves take turns.
 //!
 //! Where they do not come back in that time, since they have something else to do, the wait was in vain, and
 //! is tried less and less often. So it is where as many come while that group is synced: they come at any
@@ -17,6 +17,8 @@
 use std::time::Duration;
 
 use super::census::{Census, KINDS, WaitsFor};
+use super::returns::Returns;
+use super::usual::Usual;
 use crate::sync::Moment;
 
 /// A shorter wait is not made: to sleep costs as much.
@@ -25,10 +27,6 @@ const PATIENCE_MIN: Duration = Duration::from_micros(10);
 const PATIENCE_MAX: Duration = Duration::from_millis(10);
 /// Somebody must come in this part of a sync.
 const SHARE: u32 = 3;
-/// What the first time of a [`Usual`] is taken for at most: it may be a slow one.
-const FIRST_MAX: Duration = Duration::from_millis(1);
-/// What a [`Usual`] changes by at least, so that it never stands still.
-const STEP_MIN: Duration = Duration::from_micros(1);
 /// Most groups that are written at once after a wait in vain, before another is made.
 const SKIPS_MAX: u32 = 63;
 
@@ -37,41 +35,15 @@ fn is_nearly_all(count: usize, wanted: usize) -> bool {
     count >= wanted - wanted / 4
 }
 
-/// About how long something takes: half of the times it takes longer.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Usual(Option<Duration>);
-
-impl Usual {
-    /// It took so long. By steps, so that one time in a hundred that is a hundred times as long changes little.
-    fn note(&mut self, took: Duration) {
-        self.0 = Some(self.0.map_or(took.min(FIRST_MAX), |usual| {
-            let step = (usual / 8).max(STEP_MIN);
-            took.clamp(usual.saturating_sub(step), usual + step)
-        }));
-    }
-}
-
-/// Those of a kind who come back after a group has ended.
-struct Returning {
-    kind: usize,
-    /// How many are looked at, and how many of them have not come yet.
-    of: u32,
-    left: u32,
-    /// Half of those who are wanted.
-    half: u32,
-}
-
 #[derive(Default)]
 pub(super) struct Gathering {
     /// How many of each kind there were when the last group with one of them ended: in it, and forming.
     wanted: [usize; KINDS],
     /// When that was.
     ended: Option<Moment>,
-    /// Of a sync.
+    /// How long a sync takes.
     pace: Usual,
-    returning: Option<Returning>,
-    /// Of the time from the end of a group until half of those are back who are wanted in the next.
-    return_pace: Usual,
+    returns: [Returns; KINDS],
     /// Nobody more is waited for, in the group that forms.
     is_over: bool,
     /// The ticket of the one committer that ends the wait when its time is over.
@@ -96,46 +68,35 @@ impl Gathering {
         if group.of_any_kind() == 0 {
             return;
         }
+        let pace = self.pace.note(took);
         for kind in (0..KINDS).filter(|kind| group.of_kind(*kind) > 0) {
             self.wanted[kind] = group.of_kind(kind) + forming.of_kind(kind);
+            self.returns[kind].note_end(group.of_kind(kind), self.wanted[kind], pace);
         }
         if let Some(has_worked) = self.trial.take() {
             let is_all = |(kind, count): (usize, usize)| is_nearly_all(count, self.wanted[kind]);
             self.learn(has_worked && group.only_kind().is_some_and(is_all));
         }
         self.ended = Some(Moment::now());
-        self.pace.note(took);
-        self.returning = group.only_kind().map(|(kind, count)| {
-            let half = self.wanted[kind].div_ceil(2) as u32;
-            let of = half.min(count as u32);
-            Returning { kind, of, left: of, half }
-        });
     }
 
     /// Notes that somebody has come.
     pub(super) fn note_entry(&mut self, waits_for: WaitsFor) {
-        let (Some(returning), Some(ended)) = (&mut self.returning, &self.ended) else {
-            return;
-        };
-        if waits_for != WaitsFor::Kind(returning.kind) {
-            return;
-        }
-        returning.left -= 1;
-        if returning.left == 0 {
-            self.return_pace.note(ended.elapsed().saturating_mul(returning.half) / returning.of);
-            self.returning = None;
+        if let (WaitsFor::Kind(kind), Some(pace)) = (waits_for, self.pace.0) {
+            self.returns[kind].note_entry(pace);
         }
     }
 
-    /// Whether those who were woken come back so soon that all of them are worth a wait.
-    fn come_soon(&self) -> bool {
-        self.return_pace.0 <= self.pace.0.map(|pace| pace * 2 / 3)
+    /// Whether those of this kind who were woken come back soon.
+    fn come_soon(&self, kind: usize) -> bool {
+        self.pace.0.is_some_and(|pace| self.returns[kind].are_soon(pace))
     }
 
     /// How long these still wait for more to come; `None` when they do not. No group is under way.
     pub(super) fn patience(&self, forming: &Census) -> Option<Duration> {
         let is_few = |(kind, count): (usize, usize)| count < self.wanted[kind];
-        if self.is_over || !self.come_soon() || !forming.only_kind().is_some_and(is_few) {
+        let (kind, _) = forming.only_kind().filter(|few| is_few(*few))?;
+        if self.is_over || !self.come_soon(kind) {
             return None;
         }
         let (pace, since) = (self.pace.0?, self.ended.as_ref()?.elapsed());
@@ -174,6 +135,8 @@ impl Gathering {
         self.is_over = true;
         match (std::mem::take(&mut self.waits), forming.only_kind()) {
             (0, _) => {}
+            // It is over since they do not come soon, which is known by other means.
+            (_, Some((kind, _))) if !self.come_soon(kind) => {}
             (_, Some((kind, count))) => {
                 self.trial = Some(is_nearly_all(count, self.wanted[kind]));
             }
@@ -199,6 +162,18 @@ impl Gathering {
     fn skip(&mut self) {
         self.is_over |= self.skips > 0;
         self.skips = self.skips.saturating_sub(1);
+    }
+
+    /// Makes this usual: of a sync, and of those of the first kind who come back.
+    #[cfg(all(test, loom))]
+    pub(super) fn set_usual(&mut self, pace: Duration, return_pace: Duration) {
+        self.pace = Usual(Some(pace));
+        self.returns[0] = Returns::usually(return_pace);
+    }
+
+    #[cfg(all(test, loom))]
+    pub(super) fn come_soon_now(&self) -> bool {
+        self.come_soon(0)
     }
 
     #[cfg(all(test, loom))]
@@ -326,69 +301,33 @@ mod tests {
         }
     }
 
-    #[test]
-    fn one_slow_sync_changes_little_and_a_slow_disk_much() {
-        let millisecond = Duration::from_millis(1);
-        let mut gathering = Gathering::default();
-        let mut sync = |took| {
-            gathering.note_end(&of_kind(1, 1), &of_kind(1, 0), took);
-            gathering.pace.0.expect("known by now")
-        };
-        assert_eq!(sync(Duration::from_secs(9)), FIRST_MAX);
-        assert_eq!(sync(100 * millisecond), millisecond + millisecond / 8);
-        assert_eq!(sync(millisecond), millisecond);
-        assert_eq!(sync(Duration::ZERO), millisecond - millisecond / 8);
-        assert_eq!((0..99).map(|_| sync(SYNC)).last(), Some(sync(SYNC) * 8 / 9), "it grows on");
-        assert_eq!((0..999).map(|_| sync(Duration::ZERO)).last(), Some(Duration::ZERO));
-        assert_eq!((0..99).map(|_| sync(millisecond)).last(), Some(millisecond), "from zero too");
-    }
-
-    /// Two halves then take turns.
+    /// Two halves then take turns; and a wait that ends for that reason was not in vain.
     #[test]
     fn who_takes_long_to_come_back_is_not_waited_for() {
         let mut gathering = five_wanted();
-        for (ninths, is_waited_for) in [(0, true), (6, true), (7, false), (90, false)] {
-            gathering.return_pace = Usual(Some(SYNC * ninths / 9));
-            assert_eq!(waits(&gathering, &of_kind(1, 1)), is_waited_for, "{ninths}");
-        }
+        gathering.returns[1] = Returns::usually(SYNC);
+        assert!(!waits(&gathering, &of_kind(1, 4)));
+        gathering.wanted = [5, 5];
+        assert!(waits(&gathering, &of_kind(0, 4)), "those of the other kind are");
+        gathering.returns[1] = Returns::usually(Duration::ZERO);
+        gathering.keep_time(1);
+        gathering.returns[1] = Returns::usually(SYNC);
+        gathering.end(&of_kind(1, 1));
+        assert_eq!(gathering.trial, None);
     }
 
     #[test]
-    fn how_fast_half_of_them_come_tells_the_first_ones() {
-        let ago = Duration::from_micros(100);
-        for (ended, forming, first, least) in [
-            (8, 0, 4, ago),
-            (5, 2, 4, ago),
-            (3, 3, 3, ago),
-            // One of two that are half.
-            (1, 3, 1, 2 * ago),
-            (2, 14, 2, 4 * ago),
-        ] {
-            let mut gathering = Gathering::default();
-            gathering.note_end(&of_kind(1, ended), &of_kind(1, forming), SYNC);
-            gathering.ended = Some(Moment::ago(ago));
-            for kind in [WaitsFor::Kind(0), WaitsFor::None, WaitsFor::All] {
-                (0..first).for_each(|_| gathering.note_entry(kind));
-            }
-            (1..first).for_each(|_| gathering.note_entry(WaitsFor::Kind(1)));
-            assert_eq!(gathering.return_pace, Usual(None), "{ended} and {forming}");
-            gathering.note_entry(WaitsFor::Kind(1));
-            let found = gathering.return_pace;
-            assert!(found.0.is_some_and(|pace| pace >= least), "{ended} and {forming}: {found:?}");
-            gathering.ended = Some(Moment::ago(SYNC));
-            gathering.note_entry(WaitsFor::Kind(1));
-            assert_eq!(gathering.return_pace, found, "the first ones only");
+    fn who_comes_back_is_counted_among_their_kind() {
+        let mut gathering = five_wanted();
+        let ended = Census::of([0, 1].map(WaitsFor::Kind).into_iter().cycle().take(8));
+        gathering.returns[1] = Returns::usually(SYNC);
+        gathering.note_end(&ended, &Census::default(), SYNC);
+        for entry in [WaitsFor::Kind(0), WaitsFor::None, WaitsFor::All, WaitsFor::Kind(1)] {
+            (0..3).for_each(|_| gathering.note_entry(entry));
+            let is_counted = entry == WaitsFor::Kind(1);
+            gathering.stop_clock();
+            assert_eq!(gathering.returns[1].are_soon(SYNC * 4 / 3), is_counted, "{entry:?}");
         }
-    }
-
-    /// They may come for other reasons.
-    #[test]
-    fn after_a_group_of_several_kinds_nobody_is_looked_at() {
-        let mut gathering = Gathering::default();
-        let both = Census::of([WaitsFor::Kind(1), WaitsFor::Kind(0)]);
-        gathering.note_end(&both, &Census::default(), SYNC);
-        gathering.note_entry(WaitsFor::Kind(1));
-        assert_eq!(gathering.return_pace, Usual(None));
     }
 
     #[test]

@@ -560,6 +560,45 @@ fn a_wait_goes_on_while_somebody_comes() {
     assert_eq!(seen.entries_at_once.load(Ordering::Relaxed), 3);
 }
 
+/// Whether a wait is worth it changes meanwhile: since somebody has come, or since a group has ended.
+#[test]
+fn who_comes_back_sooner_or_later_than_before_is_waited_for_or_not() {
+    let second = Duration::from_secs(1);
+    // A time of zero and a sync of one second are all that the models know; both change what is usual by an
+    // eighth.
+    for (name, floor, pace, return_pace, are_soon, entries) in [
+        ("group_commit.gather_sooner", 3_500, second, second * 3 / 4, false, vec![10, 11, 12]),
+        (
+            "group_commit.gather_later",
+            105_000,
+            second * 2,
+            second * 5 / 4,
+            true,
+            vec![10, 11, 12, 13],
+        ),
+    ] {
+        let seen = explore(name, Some(3), floor, Faults::default(), move |commits| {
+            let three = Census::of([WaitsFor::Kind(0); 3]);
+            let mut state = lock(&commits.state);
+            state.gathering.set_usual(pace, return_pace);
+            state.gathering.note_end(&three, &Census::default(), second);
+            if are_soon {
+                // Those who come say nothing, and the next group that ends does.
+                state.gathering.set_usual(pace, return_pace);
+            }
+            assert_eq!(state.gathering.come_soon_now(), are_soon);
+            drop(state);
+            assert_eq!(race(&commits, &entries), vec![Ok(()); entries.len()]);
+            complete(&commits, &entries);
+            let (seen, state) = (&commits.groups().seen, lock(&commits.state));
+            let has_changed = state.gathering.come_soon_now() != are_soon;
+            seen.waits_completed.fetch_add(usize::from(has_changed), Ordering::Relaxed);
+        });
+        let changed = seen.waits_completed.load(Ordering::Relaxed);
+        assert!(changed > 0, "{name}: it never changed");
+    }
+}
+
 #[test]
 fn who_is_waited_for_may_not_fit_or_be_refused() {
     let one_by_one = Faults { one_by_one: true, ..Faults::default() };
