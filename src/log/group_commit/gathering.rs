@@ -321,12 +321,18 @@ mod tests {
         let mut gathering = five_wanted();
         let ended = Census::of([0, 1].map(WaitsFor::Kind).into_iter().cycle().take(8));
         gathering.returns[1] = Returns::usually(SYNC);
-        gathering.note_end(&ended, &Census::default(), SYNC);
-        for entry in [WaitsFor::Kind(0), WaitsFor::None, WaitsFor::All, WaitsFor::Kind(1)] {
-            (0..3).for_each(|_| gathering.note_entry(entry));
-            let is_counted = entry == WaitsFor::Kind(1);
-            gathering.stop_clock();
-            assert_eq!(gathering.returns[1].are_soon(SYNC * 4 / 3), is_counted, "{entry:?}");
+        // Half of six are three.
+        gathering.note_end(&ended, &of_kind(1, 2), SYNC);
+        let [other, own] = [0, 1].map(WaitsFor::Kind);
+        for (entry, count, are_soon) in [
+            (other, 9, false),
+            (WaitsFor::None, 9, false),
+            (WaitsFor::All, 9, false),
+            (own, 2, false),
+            (own, 1, true),
+        ] {
+            (0..count).for_each(|_| gathering.note_entry(entry));
+            assert_eq!(gathering.returns[1].are_soon(SYNC * 4 / 3), are_soon, "{entry:?}");
         }
     }
 

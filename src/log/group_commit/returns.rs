@@ -118,11 +118,11 @@ mod tests {
     #[test]
     fn one_says_nothing_and_what_is_known_of_many_is_forgotten_with_two() {
         let mut returns = Returns::usually(SYNC);
-        for (count, wanted, is_known) in [(1, 8, true), (1, 3, true), (2, 2, false), (1, 1, false)]
-        {
+        let known = Some(SYNC);
+        for (count, wanted, is) in [(1, 8, known), (1, 3, known), (2, 2, None), (1, 1, None)] {
             returns.note_end(count, wanted, SYNC);
             come(&mut returns, 3, SYNC);
-            assert_eq!(returns.usual.0.is_some(), is_known, "{count} of {wanted}");
+            assert_eq!(returns.usual.0, is, "{count} of {wanted}");
         }
     }
 
