@@ -1,7 +1,8 @@
 //! Bare loops without queue or recovery that do the least of what a channel does: how much of what it misses
 //! is the disk's and the machine's own. No proof: a cleverer loop may do better. Beside S2 and S10 stands the
-//! channel itself. Plain numbers; every loop has its turn in every round. Rates are medians of the rounds, percentiles are of all rounds
-//! together. "Direct" is past the system's cache, and left out where that cannot be.
+//! channel itself. Plain numbers; every loop has its turn in every round. Rates are medians of the rounds,
+//! percentiles are of all rounds together. "Direct" is past the system's cache, and left out where that
+//! cannot be.
 //!
 //! `cargo bench --bench limits`; `FLUMEN_BENCH_DIR` says where.
 #![allow(clippy::disallowed_methods, reason = "a bench works on files and with the clock")]
@@ -52,13 +53,8 @@ fn rounds<const N: usize>(mut loops: [&mut dyn FnMut() -> f64; N]) -> [f64; N] {
 }
 
 /// How often a second `act` is done.
-fn rate(mut act: impl FnMut()) -> f64 {
-    let (begin, mut count) = (Instant::now(), 0);
-    while begin.elapsed() < TIME {
-        act();
-        count += 1;
-    }
-    f64::from(count) / begin.elapsed().as_secs_f64()
+fn rate(act: impl FnMut()) -> f64 {
+    rate_between(act, || ())
 }
 
 /// The same where something is done between, which takes no part.
@@ -81,8 +77,8 @@ fn direct_rate(direct: &Option<Direct>, act: impl Fn(&Direct)) -> f64 {
 
 /// S2: what raw leaves out, since its bytes are there already: each event is copied into the record, and the
 /// record is checksummed. Then what a log adds whose events come as a list, and which says where its next
-/// segment is ([`Segmented`]); and the channel, from which the events are taken between its commits. The first two past the cache as well, where the record is made
-/// in the memory that is written.
+/// segment is ([`Segmented`]); and the channel, from which the events are taken between its commits. The
+/// first two past the cache as well, where the record is made in the memory that is written.
 fn one_producer() {
     println!("                           share of raw                            direct");
     println!(

@@ -121,6 +121,11 @@ impl Evidence {
         number >= self.tail() || self.sealed_entry(number).is_some()
     }
 
+    /// Bytes of all segments, up to where their records end.
+    pub(super) fn bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.limit).sum()
+    }
+
     /// Everything below was synced, say slots, states and header pages.
     pub(super) fn promise(&self) -> Lsn {
         let slots = self.slots.iter().map(|slot| match slot {

@@ -170,8 +170,7 @@ pub fn salvage_on(
     keep_live(&mut evidence, &mut findings)?;
     super::verify::check_slots(&evidence, None, &mut findings);
     let Replayed { acked, cursors, doubt_below, next_sequence, .. } = &replayed;
-    let bytes = evidence.segments.iter().map(|segment| segment.limit).sum();
-    let mut target = Target::create(to, options, bytes, acked, *doubt_below)?;
+    let mut target = Target::create(to, options, evidence.bytes(), acked, *doubt_below)?;
     let walk = Walk::new(&evidence, acked, &mut findings, progress).expect_up_to(*next_sequence);
     let outcome = walk.run(&mut target)?;
     target.finish(cursors)?;

@@ -117,13 +117,12 @@ fn report(
     (events, bytes): (u64, u64),
     findings: Findings,
 ) -> Verification {
-    let segments = evidence.map_or(&[][..], |evidence| &evidence.segments);
     Verification {
         location: directory.storage.location(),
         events,
         bytes,
-        segments: segments.len() as u64,
-        bytes_read: segments.iter().map(|segment| segment.limit).sum(),
+        segments: evidence.map_or(0, |evidence| evidence.segments.len() as u64),
+        bytes_read: evidence.map_or(0, Evidence::bytes),
         clean: false,
         is_mended_by_opening: false,
         findings: findings.into_list(),

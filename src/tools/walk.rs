@@ -69,7 +69,7 @@ impl<'a> Walk<'a> {
         findings: &'a mut Findings,
         progress: &'a mut dyn FnMut(u64, u64),
     ) -> Walk<'a> {
-        let total = evidence.segments.iter().map(|segment| segment.limit).sum();
+        let total = evidence.bytes();
         let low = evidence.witness.as_ref().map(|witness| witness.queue.acked().low());
         let promise = evidence.promise();
         Walk {
