@@ -3,8 +3,8 @@
 //! the machine does at that time. Times are in `docs/PERFORMANCE.md`.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use flumen::storage::sim::SimDisk;
@@ -24,6 +24,8 @@ struct Counts {
     syncs: AtomicU64,
     /// The most bytes that one write was given.
     largest: AtomicU64,
+    /// How much each read at the beginning of a file asked for.
+    beginnings: Mutex<Vec<usize>>,
 }
 
 /// A reading of [`Counts`].
@@ -149,6 +151,9 @@ impl File for CountedFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         self.1.call();
         self.1.reads.fetch_add(1, Relaxed);
+        if offset == 0 {
+            self.1.beginnings.lock().expect("nothing panics").push(buffer.len());
+        }
         self.0.read_at(buffer, offset)
     }
 
@@ -392,6 +397,28 @@ fn large_records_are_read_once() {
         let found = cost(&counts, || (0..records).for_each(|_| take(&channel, 1000)));
         let most = records + 4 * segments;
         assert!(found.reads <= most, "{} reads in {segments} segments", found.reads);
+    }
+}
+
+/// S7: the first read of a segment has more in it than the page that it begins with, since Linux takes the first
+/// read of a file for what will be wanted of it; and not so much that the consumer waits for it.
+#[test]
+fn a_segment_is_not_begun_with_a_page_alone() {
+    for events in [1, 100, 1000] {
+        let options = options().segment_size(2 << 20).memory_tail(0);
+        let (channel, counts) = channel(options);
+        let commits = 20_000 / events;
+        (0..commits).for_each(|_| put(&channel, events));
+        let segments = channel.stats().segments as usize;
+        counts.beginnings.lock().expect("nothing panics").clear();
+        (0..commits).for_each(|_| take(&channel, events));
+        let beginnings = counts.beginnings.lock().expect("nothing panics");
+        assert!((segments - 1..=segments).contains(&beginnings.len()), "{beginnings:?}");
+        for (index, size) in beginnings.iter().enumerate() {
+            // It grows from what an opening reads.
+            let least = if index == 0 { 8 << 10 } else { 64 << 10 };
+            assert!((least..=128 << 10).contains(size), "{beginnings:?}");
+        }
     }
 }
 

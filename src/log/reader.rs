@@ -10,7 +10,7 @@ use super::record::{Flaw, Seed};
 use super::scan::{Found, Origin, ScanError, Scanner};
 use super::segment::{HeaderFlaw, PAGE, SegmentHeader, segment_name};
 use super::writer::Log;
-use crate::storage::{Access, File, read_full_at};
+use crate::storage::Access;
 use crate::sync::lock;
 
 /// A place in the log from which records are read in order.
@@ -61,7 +61,7 @@ impl LogReader {
             if position >= visible {
                 return Ok(None);
             }
-            let open = match self.enter(position)? {
+            let open = match self.enter(position, visible)? {
                 Some(open) => open,
                 None => return Ok(None),
             };
@@ -120,8 +120,8 @@ impl LogReader {
         }
     }
 
-    /// Opens the segment that holds `position`, or the next one there is.
-    fn enter(&mut self, position: Lsn) -> Result<Option<&OpenSegment>, LogError> {
+    /// Opens the segment that holds `position`, or the next one there is. Nothing behind `visible` is read.
+    fn enter(&mut self, position: Lsn, visible: Lsn) -> Result<Option<&OpenSegment>, LogError> {
         let Some(located) = self.locate(position) else {
             return Ok(None);
         };
@@ -131,10 +131,7 @@ impl LogReader {
                 open.sequences = located.sequences;
             }
             None => {
-                let scanner = self.scanner(&located)?.with_blocks(std::mem::replace(
-                    &mut self.blocks,
-                    Blocks::new(self.may_read_ahead),
-                ));
+                let scanner = self.scanner(&located, visible)?;
                 self.open = Some(OpenSegment {
                     number: located.number,
                     base: located.base,
@@ -176,11 +173,11 @@ impl LogReader {
         Some(located)
     }
 
-    fn scanner(&self, located: &Located) -> Result<Scanner, LogError> {
+    /// A scanner of the segment, which is the right one.
+    fn scanner(&mut self, located: &Located, visible: Lsn) -> Result<Scanner, LogError> {
         let name = segment_name(located.number);
         let directory = &self.log.directory;
         let file = directory.open(&name, Access::Read)?;
-        self.check_header(&*file, &name, located)?;
         let origin = match located.end {
             Some(end) if self.map => {
                 let size = PAGE + end.since(located.base);
@@ -190,27 +187,32 @@ impl LogReader {
             _ => Origin::File(file),
         };
         let seed = Seed::new(&self.log.channel_id, located.number);
-        Ok(Scanner::new(origin, seed, located.base))
+        let blocks = std::mem::replace(&mut self.blocks, Blocks::new(self.may_read_ahead));
+        let mut scanner = Scanner::new(origin, seed, located.base).with_blocks(blocks);
+        // What is visible may end before a tail that was begun since.
+        let end = located.end.unwrap_or(visible).min(visible).max(located.base);
+        let limit = scanner.offset_of(end);
+        let page =
+            scanner.first_page(limit).map_err(|error| directory.error(&name, "read", error))?;
+        check_header(page, &name, located)?;
+        Ok(scanner)
     }
+}
 
-    /// The records' own checksums would notice a wrong file too; the header says more about what is wrong.
-    fn check_header(&self, file: &dyn File, name: &str, located: &Located) -> Result<(), LogError> {
-        let mut page = vec![0; PAGE as usize];
-        let count = read_full_at(file, &mut page, 0)
-            .map_err(|error| self.log.directory.error(name, "read", error))?;
-        let flaw = match SegmentHeader::decode(&page[..count]) {
-            Ok(header) if header.number == located.number && header.base == located.base => {
-                return Ok(());
-            }
-            Ok(header) => {
-                let expected = format!("segment {} at Lsn {}", located.number, located.base);
-                let found = format!("segment {} at Lsn {}", header.number, header.base);
-                Flaw::new(expected, found)
-            }
-            Err(HeaderFlaw::Invalid(flaw)) => flaw,
-            Err(HeaderFlaw::Unsupported(reason)) => Flaw::new("a known format", reason),
-        };
-        let sequences = Some(located.sequences.clone());
-        Err(Damage { file: name.to_string(), offset: 0, flaw, sequences }.into())
-    }
+/// The records' own checksums would notice a wrong file too; the header says more about what is wrong.
+fn check_header(page: &[u8], name: &str, located: &Located) -> Result<(), Damage> {
+    let flaw = match SegmentHeader::decode(page) {
+        Ok(header) if header.number == located.number && header.base == located.base => {
+            return Ok(());
+        }
+        Ok(header) => {
+            let expected = format!("segment {} at Lsn {}", located.number, located.base);
+            let found = format!("segment {} at Lsn {}", header.number, header.base);
+            Flaw::new(expected, found)
+        }
+        Err(HeaderFlaw::Invalid(flaw)) => flaw,
+        Err(HeaderFlaw::Unsupported(reason)) => Flaw::new("a known format", reason),
+    };
+    let sequences = Some(located.sequences.clone());
+    Err(Damage { file: name.to_string(), offset: 0, flaw, sequences })
 }

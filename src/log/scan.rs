@@ -16,6 +16,11 @@ use crate::storage::{File, Map, read_full_at};
 /// How much at a time is asked whether it is but zeros, in search of a header.
 const PIECE: usize = 1 << 10;
 
+/// Bytes read at once where a file begins, at most. From the first read Linux guesses how much to read ahead:
+/// after a page alone it does so hardly at all in the whole file, half of the time; after a block, the first
+/// wait is longer.
+const FIRST_MAX: usize = 128 << 10;
+
 /// Where the bytes of a segment come from.
 pub(crate) enum Origin {
     /// Positional reads.
@@ -127,6 +132,13 @@ impl Scanner {
     /// The offset in the file of an Lsn at or above the segment's base.
     pub(crate) fn offset_of(&self, lsn: Lsn) -> u64 {
         PAGE + lsn.since(self.base)
+    }
+
+    /// The page before the records, or what there is of it, read with some of what follows.
+    pub(crate) fn first_page(&mut self, limit: u64) -> io::Result<&[u8]> {
+        self.blocks.next = self.blocks.next.min(FIRST_MAX);
+        self.fill(0, PAGE as usize, limit)?;
+        Ok(&self.blocks.block[..self.block_size.min(PAGE as usize)])
     }
 
     /// The record at `offset`, wholly before `limit`, an offset beyond which nothing is to be believed.
@@ -317,7 +329,8 @@ impl Scanner {
     /// spoils the guess and nothing else.
     fn next_block(&self, limit: u64) -> Option<(u64, usize)> {
         let block = &self.blocks.block[..self.block_size];
-        let (mut end, mut large) = (0, 0);
+        let begin = PAGE.saturating_sub(self.block_at) as usize;
+        let (mut end, mut large) = (begin, 0);
         while let Some(rest) = block.get(end..).filter(|rest| rest.len() >= HEADER_SIZE)
             && self.claimed_lsn(rest, self.block_at + end as u64).is_some()
             && let size = claimed_size(rest)
@@ -334,7 +347,7 @@ impl Scanner {
         let offset = self.block_at + end as u64;
         let size = limit.saturating_sub(offset).min(wanted as u64) as usize;
         let is_last = self.block_at + block.len() as u64 >= limit;
-        (end > 0 && !is_last && size <= BLOCK_KEPT_MAX).then_some((offset, size))
+        (end > begin && !is_last && size <= BLOCK_KEPT_MAX).then_some((offset, size))
     }
 }
 
