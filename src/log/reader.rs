@@ -78,6 +78,23 @@ impl LogReader {
         }
     }
 
+    /// Where to read on when events are wanted from `sequence` on only: at or after `position`, which begins
+    /// a record, in the same segment. `position` where nothing can be told.
+    pub(crate) fn pass_over(&mut self, position: Lsn, visible: Lsn, sequence: u64) -> Lsn {
+        let Ok(Some(open)) = self.enter(position, visible) else {
+            return position;
+        };
+        let end = open.end.unwrap_or(visible).min(visible);
+        let position = position.max(open.base);
+        if position >= end {
+            return position;
+        }
+        let scanner = &mut self.open.as_mut().expect("just entered").scanner;
+        let (offset, limit) = (scanner.offset_of(position), scanner.offset_of(end));
+        let offset = scanner.pass_over(offset, limit, sequence);
+        scanner.lsn_at(offset)
+    }
+
     /// Damage in the segment being read, at `offset`.
     pub(crate) fn damage(&self, offset: u64, flaw: Flaw, sequences: Range<u64>) -> Damage {
         let file = self.open.as_ref().map_or_else(String::new, |open| segment_name(open.number));

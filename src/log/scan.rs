@@ -184,6 +184,25 @@ impl Scanner {
         decode_header(&self.seed, bytes, offset, self.lsn_at(offset)).map_err(ScanError::Invalid)
     }
 
+    /// From the record at `offset` on, goes by headers to the last one that has nothing before it that is
+    /// wanted, where events are wanted from `sequence` on. But for headers, what is passed over is not read.
+    pub(crate) fn pass_over(&mut self, offset: u64, limit: u64, sequence: u64) -> u64 {
+        let (mut last, mut next) = (offset, offset);
+        // A header that is not there, or cannot be read, is met by who reads on from the one before.
+        while next < limit
+            && let Ok(header) = self.header_at(next, limit)
+            && (header.kind == Kind::State || header.sequence <= sequence)
+        {
+            last = next;
+            next = next.saturating_add(header.record_size());
+            // Of what is as large, a block would hold no other header.
+            if header.record_size() > self.blocks.next as u64 {
+                self.blocks.next = BLOCK_MIN;
+            }
+        }
+        last
+    }
+
     /// The first offset at or after `from` where a valid header stands, and that header. Used behind damage,
     /// where no length can be trusted, so every aligned place is tried.
     pub(crate) fn next_header(
@@ -705,6 +724,51 @@ mod tests {
             assert_eq!(next(&[first, moved, last], limit), [None; 3]);
         }
         assert_eq!(next(&[], PAGE), [None; 3]);
+    }
+
+    /// I4: the last record that begins at or before what is wanted, whatever is wanted, and whatever else
+    /// lies between: a state tells of what comes behind the moved records that follow it, an ack of nothing.
+    #[test]
+    fn i4_what_is_passed_over_ends_before_the_first_event_that_is_wanted() {
+        let kinds = [
+            (Kind::State, 30, 40),
+            (Kind::Moved, 10, 1000),
+            (Kind::Moved, 20, 300_000),
+            (Kind::Put, 30, 600_000),
+            (Kind::Ack, 35, 8),
+            (Kind::Put, 35, 40),
+            (Kind::Watermark, 40, 0),
+            (Kind::Put, 40, 40_000),
+        ];
+        let mut bytes = vec![0; PAGE as usize];
+        let places = kinds.map(|(kind, sequence, payload)| {
+            let at = bytes.len() as u64;
+            bytes.extend_from_slice(&record_of(kind, sequence, payload, at));
+            at
+        });
+        let limit = bytes.len() as u64;
+        let over = |bytes: &[u8], from: usize, limit: u64, sequence: u64| {
+            scanners(bytes).map(|mut scanner| {
+                let at = scanner.pass_over(places[from], limit, sequence);
+                // What comes next is read as if nothing had been passed over.
+                let is_there = scanner.record_at(at, limit).is_ok();
+                (places.iter().position(|place| *place == at), is_there)
+            })
+        };
+        for (sequence, last) in [(0, 0), (9, 0), (10, 1), (19, 1), (20, 2), (29, 2), (30, 3)]
+            .into_iter()
+            .chain([(34, 3), (35, 5), (39, 5), (40, 7), (1000, 7)])
+        {
+            assert_eq!(over(&bytes, 0, limit, sequence), [(Some(last), true); 3], "{sequence}");
+        }
+        assert_eq!(over(&bytes, 3, limit, 0), [(Some(3), true); 3]);
+        assert_eq!(over(&bytes, 3, limit, 36), [(Some(5), true); 3]);
+        assert_eq!(over(&bytes, 0, places[5], 1000), [(Some(4), true); 3]);
+        // A flaw in a header ends it before, one in a payload does not matter.
+        let mut spoiled = bytes.clone();
+        spoiled[places[5] as usize] ^= 1;
+        spoiled[places[3] as usize + 100] ^= 1;
+        assert_eq!(over(&spoiled, 0, limit, 1000), [(Some(4), true); 3]);
     }
 
     /// What lies in a record whose header is intact is no record, unless the header speaks of more than there

@@ -168,6 +168,10 @@ impl Delivery {
                 Lookup::Record(_) | Lookup::Older => (shown.visible, shown.queue.next_sequence()),
             }
         };
+        if self.sequence < self.acked.low() {
+            // The opening knew where reading had come to at the last checkpoint; more was acknowledged since.
+            self.position = self.reader.pass_over(self.position, visible, self.acked.low());
+        }
         loop {
             let Some(found) = self.read(visible, next_sequence)? else { return Ok(false) };
             let header = found.header;
