@@ -63,7 +63,7 @@ impl Returns {
     }
 
     /// Those of whom this is known, and none of whom is awaited.
-    #[cfg(test)]
+    #[cfg(all(test, not(shuttle)))]
     pub(super) fn usually(usual: Duration) -> Returns {
         Returns { usual: Usual(Some(usual)), awaited: None }
     }
