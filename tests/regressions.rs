@@ -1,5 +1,8 @@
 //! Faults that reviews and reports have found, each kept as a test.
 
+#[path = "support/files.rs"]
+#[allow(unreachable_pub, reason = "a module of tests, of which this uses a part")]
+mod files;
 mod support;
 #[path = "support/watched.rs"]
 #[allow(unreachable_pub, dead_code, reason = "a module of tests, of which this uses a part")]
@@ -8,6 +11,7 @@ mod watched;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use files::{Kind, read, records};
 use flumen::storage::Access;
 use flumen::storage::sim::{CallKind, Crash, Fate, Fault, FaultPlan, PendingEffect, SimDisk};
 use flumen::{
@@ -526,6 +530,116 @@ fn three_segments() -> SimDisk {
     disk
 }
 
+/// Where in the first segment the records of puts begin.
+fn offsets_of_puts(disk: &SimDisk) -> Vec<u64> {
+    let found = records(&read(disk, SEGMENT)).into_iter();
+    found.filter(|record| record.kind == Kind::Put).map(|record| record.offset as u64).collect()
+}
+
+/// 40 puts of 1,000 events, in two segments, of which all below `taken` were acknowledged before a kill.
+fn killed_after(taken: usize) -> SimDisk {
+    killed_with(&[[0, taken]])
+}
+
+/// The same, where these were acknowledged, from a first one to before a last.
+fn killed_with(taken: &[[usize; 2]]) -> SimDisk {
+    let disk = SimDisk::new(1);
+    let channel = FileChannel::open_on(disk.storage(), roomy()).expect("opens");
+    for part in 0..40 {
+        let mut put = channel.begin_put();
+        let body = |index| Event::new(format!("{:0>500}", part * 1000 + index));
+        put.put_all((0..1000).map(body).collect()).expect("there is room");
+        put.commit().expect("works");
+    }
+    let mut held = channel.begin_take();
+    let mut taking = channel.begin_take();
+    for index in 0..taken.last().map_or(0, |[_, end]| *end) {
+        let is_taken = taken.iter().any(|[start, end]| (start..end).contains(&&index));
+        let take = if is_taken { &mut taking } else { &mut held };
+        take.take().expect("works").expect("was put");
+    }
+    taking.commit().expect("works");
+    drop(held);
+    drop(channel);
+    disk
+}
+
+fn roomy() -> ChannelOptions {
+    let options = ChannelOptions::new().segment_size(16 << 20).memory_tail(0).background(false);
+    options.ack_durability(AckDurability::Sync)
+}
+
+/// What is taken first from a killed channel, or why nothing is.
+fn first(disk: &SimDisk, mode: ReadMode) -> Result<String, TakeError> {
+    let channel = FileChannel::open_on(disk.storage(), roomy().read_mode(mode)).expect("opens");
+    let mut take = channel.begin_take();
+    let event = take.take()?.expect("something is queued");
+    Ok(String::from_utf8_lossy(&event.body[490..]).into_owned())
+}
+
+/// I6: damage names what it concerns, and that is nothing of what lies before it and was passed over.
+#[test]
+fn i6_damage_behind_what_was_passed_over_concerns_what_is_queued() {
+    let disk = killed_after(23_900);
+    let puts = offsets_of_puts(&disk);
+    assert!(disk.flip_bit(SEGMENT, 8 * (puts[23] + 1000)), "in the file");
+    for mode in [ReadMode::Pread, ReadMode::Map] {
+        let Err(TakeError::Corrupt(corruption)) = first(&disk, mode) else { panic!("damage") };
+        assert_eq!(corruption.sequences, Some(23_000..24_000), "{corruption}");
+    }
+}
+
+/// I6: neither damage nor a place that cannot be read is in the way of what is queued, where it is in what was
+/// acknowledged: after a kill, by which headers are read on the way, and after a close, even where the segment's
+/// first page is read with more than itself.
+#[test]
+fn i6_what_was_acknowledged_need_not_be_readable() {
+    for (closes, place, spoils) in [
+        (false, 300_000, true),
+        (false, 300_000, false),
+        (false, 1000, false),
+        (true, 1000, true),
+        (true, 1000, false),
+    ] {
+        let disk = killed_after(23_900);
+        if closes {
+            let channel = FileChannel::open_on(disk.storage(), roomy()).expect("opens");
+            // So that it is known where reading has come to.
+            channel.begin_take().take().expect("works").expect("something is queued");
+            channel.close().expect("closes");
+        }
+        let offset = offsets_of_puts(&disk)[0] + place;
+        match spoils {
+            true => assert!(disk.spoil_sector(SEGMENT, offset, u64::MAX)),
+            false => assert!(disk.flip_bit(SEGMENT, 8 * offset)),
+        }
+        let found = first(&disk, ReadMode::Pread)
+            .unwrap_or_else(|error| panic!("{closes}, {place}, {spoils}: {error}"));
+        assert_eq!(found, "0000023900", "{place}, {spoils}");
+    }
+}
+
+/// I4: what was acknowledged out of order is passed over, and nothing beside it.
+#[test]
+fn i4_between_what_was_acknowledged_nothing_is_passed_over() {
+    let acked = [[5, 1500], [1501, 7000], [8000, 9999], [10_001, 39_998]];
+    let disk = killed_with(&acked);
+    for mode in [ReadMode::Pread, ReadMode::Map] {
+        let disk = disk.snapshot();
+        let channel = FileChannel::open_on(disk.storage(), roomy().read_mode(mode)).expect("opens");
+        let mut take = channel.begin_take();
+        let mut left =
+            (0..40_000).filter(|n| !acked.iter().any(|[start, end]| (start..end).contains(&n)));
+        while let Some(event) = take.take().expect("works") {
+            assert_eq!(
+                event.body.to_vec(),
+                format!("{:0>500}", left.next().expect("no more")).as_bytes()
+            );
+        }
+        assert_eq!(left.next(), None);
+    }
+}
+
 /// I6: who reads ahead delivers what comes before damage, and names the same place.
 #[test]
 fn i6_damage_is_met_in_its_place_whoever_reads() {
@@ -536,11 +650,11 @@ fn i6_damage_is_met_in_its_place_whoever_reads() {
         put(&channel, &format!("{turn:0>40000}")).expect("works");
     }
     channel.close().expect("closes");
-    let (name, size) = (SEGMENT, 40_056);
+    let puts = offsets_of_puts(&disk);
     for place in [3_u64, 20, 133, 399] {
         let found = [false, true].map(|background| {
             let disk = disk.snapshot();
-            assert!(disk.flip_bit(name, 8 * (4096 + 72 + place * size)), "in the file");
+            assert!(disk.flip_bit(SEGMENT, 8 * puts[place as usize]), "in the file");
             let channel = FileChannel::open_on(disk.storage(), large().background(background));
             let channel = channel.expect("damage is met when it is read");
             let mut taken = Vec::new();

@@ -38,6 +38,12 @@ struct OpenSegment {
     scanner: Scanner,
 }
 
+impl OpenSegment {
+    fn name(&self) -> String {
+        segment_name(self.number)
+    }
+}
+
 /// A segment as the table of segments knows it.
 struct Located {
     number: u64,
@@ -56,48 +62,53 @@ impl LogReader {
     /// written; `None` when there is none. Segments that are gone, because nothing in them is wanted any
     /// more, are passed over. After an error it can be asked again.
     pub(crate) fn next(&mut self, position: Lsn, visible: Lsn) -> Result<Option<Found>, LogError> {
-        let mut position = position;
-        loop {
-            if position >= visible {
-                return Ok(None);
-            }
-            let open = match self.enter(position, visible)? {
-                Some(open) => open,
-                None => return Ok(None),
-            };
-            position = position.max(open.base);
-            let end = open.end.unwrap_or(visible).min(visible);
-            if position >= end {
-                if open.end.is_none() {
-                    return Ok(None);
-                }
-                // The last record of a complete segment was read before; the next segment follows.
-                continue;
-            }
-            return self.read(position, end).map(Some);
+        let place = self.seek(position, visible)?;
+        place.map(|place| self.read(place)).transpose()
+    }
+
+    /// Where to read on when events are wanted from `sequence` on only: the Lsn of a record at or after
+    /// `position`, which begins a record too, and its sequence; `None` where nothing can be told. As for
+    /// [`LogReader::next`], after an error it can be asked again.
+    pub(crate) fn pass_over(
+        &mut self,
+        position: Lsn,
+        visible: Lsn,
+        sequence: u64,
+    ) -> Result<Option<(Lsn, u64)>, LogError> {
+        let Some(Range { start, end }) = self.seek(position, visible)? else {
+            return Ok(None);
+        };
+        let open = self.open.as_mut().expect("a segment was entered a line before");
+        match open.scanner.pass_over(start, end, sequence) {
+            Ok(found) => Ok(found.map(|(offset, first)| (open.scanner.lsn_at(offset), first))),
+            Err(error) => Err(self.log.directory.error(&open.name(), "read", error).into()),
         }
     }
 
-    /// Where to read on when events are wanted from `sequence` on only: at or after `position`, which begins
-    /// a record, in the same segment. `position` where nothing can be told.
-    pub(crate) fn pass_over(&mut self, position: Lsn, visible: Lsn, sequence: u64) -> Lsn {
-        let Ok(Some(open)) = self.enter(position, visible) else {
-            return position;
-        };
-        let end = open.end.unwrap_or(visible).min(visible);
-        let position = position.max(open.base);
-        if position >= end {
-            return position;
+    /// Enters the segment of the first record at or after `position` that begins below `visible`; says where
+    /// in its file the record begins, and up to where records may be read.
+    fn seek(&mut self, position: Lsn, visible: Lsn) -> Result<Option<Range<u64>>, LogError> {
+        let mut position = position;
+        while position < visible
+            && let Some(open) = self.enter(position, visible)?
+        {
+            position = position.max(open.base);
+            let end = open.end.unwrap_or(visible).min(visible);
+            if position < end {
+                let [start, end] = [position, end].map(|lsn| open.scanner.offset_of(lsn));
+                return Ok(Some(start..end));
+            }
+            if open.end.is_none() {
+                break;
+            }
+            // The last record of a complete segment was read before; the next segment follows.
         }
-        let scanner = &mut self.open.as_mut().expect("just entered").scanner;
-        let (offset, limit) = (scanner.offset_of(position), scanner.offset_of(end));
-        let offset = scanner.pass_over(offset, limit, sequence);
-        scanner.lsn_at(offset)
+        Ok(None)
     }
 
     /// Damage in the segment being read, at `offset`.
     pub(crate) fn damage(&self, offset: u64, flaw: Flaw, sequences: Range<u64>) -> Damage {
-        let file = self.open.as_ref().map_or_else(String::new, |open| segment_name(open.number));
+        let file = self.open.as_ref().map_or_else(String::new, OpenSegment::name);
         Damage { file, offset, flaw, sequences: Some(sequences) }
     }
 
@@ -109,15 +120,13 @@ impl LogReader {
         lock(&self.log.segments).pinned.take().is_some()
     }
 
-    fn read(&mut self, position: Lsn, end: Lsn) -> Result<Found, LogError> {
+    fn read(&mut self, Range { start: offset, end: limit }: Range<u64>) -> Result<Found, LogError> {
         let open = self.open.as_mut().expect("a segment was entered by the caller");
-        let offset = open.scanner.offset_of(position);
-        let limit = open.scanner.offset_of(end);
         let error = match open.scanner.record_at(offset, limit) {
             Ok(found) => return Ok(found),
             Err(error) => error,
         };
-        let file = segment_name(open.number);
+        let file = open.name();
         match error {
             ScanError::Io(error) => Err(self.log.directory.error(&file, "read", error).into()),
             ScanError::Invalid(flaw) => {
@@ -209,10 +218,18 @@ impl LogReader {
         // What is visible may end before a tail that was begun since.
         let end = located.end.unwrap_or(visible).min(visible).max(located.base);
         let limit = scanner.offset_of(end);
-        let page =
-            scanner.first_page(limit).map_err(|error| directory.error(&name, "read", error))?;
-        check_header(page, &name, located)?;
-        Ok(scanner)
+        let page = scanner.first_page(limit).map_err(|error| directory.error(&name, "read", error));
+        let checked = match page {
+            Ok(page) => check_header(page, &name, located).map_err(LogError::from),
+            Err(error) => Err(LogError::from(error)),
+        };
+        match checked {
+            Ok(()) => Ok(scanner),
+            Err(error) => {
+                self.blocks = scanner.into_blocks();
+                Err(error)
+            }
+        }
     }
 }
 

@@ -21,6 +21,9 @@ const PIECE: usize = 1 << 10;
 /// wait is longer.
 const FIRST_MAX: usize = 128 << 10;
 
+const _: () =
+    assert!(FIRST_MAX < BLOCK_MAX, "nothing is read ahead behind a page that is no record");
+
 /// Where the bytes of a segment come from.
 pub(crate) enum Origin {
     /// Positional reads.
@@ -137,7 +140,10 @@ impl Scanner {
     /// The page before the records, or what there is of it, read with some of what follows.
     pub(crate) fn first_page(&mut self, limit: u64) -> io::Result<&[u8]> {
         self.blocks.next = self.blocks.next.min(FIRST_MAX);
-        self.fill(0, PAGE as usize, limit)?;
+        if self.fill(0, PAGE as usize, limit).is_err() {
+            // What cannot be read behind the page concerns who comes to it, and perhaps nobody does.
+            self.fill(0, PAGE as usize, PAGE)?;
+        }
         Ok(&self.blocks.block[..self.block_size.min(PAGE as usize)])
     }
 
@@ -185,22 +191,34 @@ impl Scanner {
     }
 
     /// From the record at `offset` on, goes by headers to the last one that has nothing before it that is
-    /// wanted, where events are wanted from `sequence` on. But for headers, what is passed over is not read.
-    pub(crate) fn pass_over(&mut self, offset: u64, limit: u64, sequence: u64) -> u64 {
-        let (mut last, mut next) = (offset, offset);
-        // A header that is not there, or cannot be read, is met by who reads on from the one before.
-        while next < limit
-            && let Ok(header) = self.header_at(next, limit)
-            && (header.kind == Kind::State || header.sequence <= sequence)
-        {
-            last = next;
+    /// wanted, where events are wanted from `sequence` on; says where it begins, and its sequence. Of large
+    /// records no more than the header is read.
+    pub(crate) fn pass_over(
+        &mut self,
+        offset: u64,
+        limit: u64,
+        sequence: u64,
+    ) -> io::Result<Option<(u64, u64)>> {
+        let (mut last, mut next) = (None, offset);
+        while next < limit {
+            let header = match self.header_at(next, limit) {
+                // A state tells of what comes behind the moved records that follow it.
+                Ok(header) if header.kind == Kind::State => header,
+                Ok(header) if header.sequence <= sequence => {
+                    last = Some((next, header.sequence));
+                    header
+                }
+                // A header that is not there is met by who reads on from the one before.
+                Ok(_) | Err(ScanError::Invalid(_)) => break,
+                Err(ScanError::Io(error)) => return Err(error),
+            };
             next = next.saturating_add(header.record_size());
             // Of what is as large, a block would hold no other header.
             if header.record_size() > self.blocks.next as u64 {
                 self.blocks.next = BLOCK_MIN;
             }
         }
-        last
+        Ok(last)
     }
 
     /// The first offset at or after `from` where a valid header stands, and that header. Used behind damage,
@@ -348,8 +366,7 @@ impl Scanner {
     /// spoils the guess and nothing else.
     fn next_block(&self, limit: u64) -> Option<(u64, usize)> {
         let block = &self.blocks.block[..self.block_size];
-        let begin = PAGE.saturating_sub(self.block_at) as usize;
-        let (mut end, mut large) = (begin, 0);
+        let (mut end, mut large) = (0, 0);
         while let Some(rest) = block.get(end..).filter(|rest| rest.len() >= HEADER_SIZE)
             && self.claimed_lsn(rest, self.block_at + end as u64).is_some()
             && let size = claimed_size(rest)
@@ -366,7 +383,7 @@ impl Scanner {
         let offset = self.block_at + end as u64;
         let size = limit.saturating_sub(offset).min(wanted as u64) as usize;
         let is_last = self.block_at + block.len() as u64 >= limit;
-        (end > begin && !is_last && size <= BLOCK_KEPT_MAX).then_some((offset, size))
+        (end > 0 && !is_last && size <= BLOCK_KEPT_MAX).then_some((offset, size))
     }
 }
 
@@ -728,6 +745,7 @@ mod tests {
 
     /// I4: the last record that begins at or before what is wanted, whatever is wanted, and whatever else
     /// lies between: a state tells of what comes behind the moved records that follow it, an ack of nothing.
+    /// Nor is a state where none belongs a reason to pass over the record before it.
     #[test]
     fn i4_what_is_passed_over_ends_before_the_first_event_that_is_wanted() {
         let kinds = [
@@ -739,6 +757,8 @@ mod tests {
             (Kind::Put, 35, 40),
             (Kind::Watermark, 40, 0),
             (Kind::Put, 40, 40_000),
+            (Kind::State, 50, 40),
+            (Kind::Put, 50, 40),
         ];
         let mut bytes = vec![0; PAGE as usize];
         let places = kinds.map(|(kind, sequence, payload)| {
@@ -749,26 +769,36 @@ mod tests {
         let limit = bytes.len() as u64;
         let over = |bytes: &[u8], from: usize, limit: u64, sequence: u64| {
             scanners(bytes).map(|mut scanner| {
-                let at = scanner.pass_over(places[from], limit, sequence);
+                let found = scanner.pass_over(places[from], limit, sequence).expect("works");
+                let (at, sequence) = found?;
                 // What comes next is read as if nothing had been passed over.
-                let is_there = scanner.record_at(at, limit).is_ok();
-                (places.iter().position(|place| *place == at), is_there)
+                assert_eq!(
+                    scanner.record_at(at, limit).expect("is there").header.sequence,
+                    sequence
+                );
+                places.iter().position(|place| *place == at)
             })
         };
-        for (sequence, last) in [(0, 0), (9, 0), (10, 1), (19, 1), (20, 2), (29, 2), (30, 3)]
-            .into_iter()
-            .chain([(34, 3), (35, 5), (39, 5), (40, 7), (1000, 7)])
-        {
-            assert_eq!(over(&bytes, 0, limit, sequence), [(Some(last), true); 3], "{sequence}");
+        assert_eq!(over(&bytes, 0, limit, 9), [None; 3], "a state is nothing that is wanted");
+        for (sequence, last) in [(10, 1), (19, 1), (20, 2), (29, 2), (30, 3)].into_iter().chain([
+            (34, 3),
+            (35, 5),
+            (39, 5),
+            (40, 7),
+            (45, 7),
+            (50, 9),
+            (1000, 9),
+        ]) {
+            assert_eq!(over(&bytes, 0, limit, sequence), [Some(last); 3], "{sequence}");
         }
-        assert_eq!(over(&bytes, 3, limit, 0), [(Some(3), true); 3]);
-        assert_eq!(over(&bytes, 3, limit, 36), [(Some(5), true); 3]);
-        assert_eq!(over(&bytes, 0, places[5], 1000), [(Some(4), true); 3]);
+        assert_eq!(over(&bytes, 3, limit, 0), [None; 3]);
+        assert_eq!(over(&bytes, 3, limit, 36), [Some(5); 3]);
+        assert_eq!(over(&bytes, 0, places[5], 1000), [Some(4); 3]);
         // A flaw in a header ends it before, one in a payload does not matter.
         let mut spoiled = bytes.clone();
         spoiled[places[5] as usize] ^= 1;
         spoiled[places[3] as usize + 100] ^= 1;
-        assert_eq!(over(&spoiled, 0, limit, 1000), [(Some(4), true); 3]);
+        assert_eq!(over(&spoiled, 0, limit, 1000), [Some(4); 3]);
     }
 
     /// What lies in a record whose header is intact is no record, unless the header speaks of more than there

@@ -72,7 +72,8 @@ impl Delivery {
         Ok(())
     }
 
-    /// The next event, which is then the caller's to lend. After an error everything is as before.
+    /// The next event, which is then the caller's to lend. After an error everything is as before, but that
+    /// what is acknowledged may have been passed over.
     fn next(&mut self, shown: &Mutex<Shown>) -> Result<Option<(u64, Event)>, LogError> {
         let reversed = if planted!(RollbackReversed) { self.returned.pop_last() } else { None };
         if let Some(returned) = reversed.or_else(|| self.returned.pop_first()) {
@@ -168,10 +169,7 @@ impl Delivery {
                 Lookup::Record(_) | Lookup::Older => (shown.visible, shown.queue.next_sequence()),
             }
         };
-        if self.sequence < self.acked.low() {
-            // The opening knew where reading had come to at the last checkpoint; more was acknowledged since.
-            self.position = self.reader.pass_over(self.position, visible, self.acked.low());
-        }
+        self.pass_over(visible, next_sequence)?;
         loop {
             let Some(found) = self.read(visible, next_sequence)? else { return Ok(false) };
             let header = found.header;
@@ -215,10 +213,30 @@ impl Delivery {
         sequence >= self.sequence && self.acked.contains_all(self.sequence..sequence)
     }
 
-    /// The next record of any kind. What was delivered before is not concerned by damage met now, nor is
-    /// what was not put yet.
+    /// Passes over records whose events are all acknowledged: an opening knows where reading had come to at
+    /// the last checkpoint, and more was acknowledged since.
+    fn pass_over(&mut self, visible: Lsn, next_sequence: u64) -> Result<(), LogError> {
+        let wanted = self.acked.next_absent(self.sequence);
+        if wanted > self.sequence {
+            let place = self.reader.pass_over(self.position, visible, wanted);
+            let place = place.map_err(|error| self.name_concerned(error, next_sequence))?;
+            // Held against what is acknowledged, as the sequence of each record that is read.
+            if let Some((position, sequence)) = place.filter(|place| self.is_due(place.1)) {
+                (self.position, self.sequence) = (position, sequence);
+            }
+        }
+        Ok(())
+    }
+
+    /// The next record of any kind.
     fn read(&mut self, visible: Lsn, next_sequence: u64) -> Result<Option<Found>, LogError> {
-        self.reader.next(self.position, visible).map_err(|error| match error {
+        let read = self.reader.next(self.position, visible);
+        read.map_err(|error| self.name_concerned(error, next_sequence))
+    }
+
+    /// What came before is not concerned by damage met now, nor is what was not put yet.
+    fn name_concerned(&self, error: LogError, next_sequence: u64) -> LogError {
+        match error {
             LogError::Damaged(mut damage) => {
                 if let Some(sequences) = &mut damage.sequences {
                     sequences.end = sequences.end.min(next_sequence);
@@ -227,7 +245,7 @@ impl Delivery {
                 LogError::Damaged(damage)
             }
             other => other,
-        })
+        }
     }
 
     fn enter_memory(&mut self, record: Arc<TailRecord>) {
