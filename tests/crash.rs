@@ -2,10 +2,14 @@
 //! synced. The disk takes a snapshot after every call; each snapshot is crashed in many ways, recovered, and
 //! held against the model; then recovery itself is crashed at every call.
 
+#[path = "support/files.rs"]
+#[allow(unreachable_pub, reason = "a module of tests, of which this uses a part")]
+mod files;
 mod support;
 
 use std::collections::HashSet;
 
+use files::{Kind, read, records, tail};
 use flumen::storage::sim::{Crash, Hostile, SimDisk};
 use flumen::{Channel, Event};
 use support::history::{Runner, Span, Step, allowed, brief, drain, open};
@@ -130,6 +134,21 @@ fn i2_i12_segments_follow_one_another() {
         ],
     );
     assert!(images > 1000, "{images} images");
+}
+
+/// Groups that are filled up to the end of a page: what fills may be there in part, or not at all.
+#[test]
+fn i2_what_fills_up_a_group_is_in_nobodys_way() {
+    use Step::*;
+    let steps = [Put(45), PutLarge(7), Put(2), Take(46), Put(45), PutLarge(7), PutLarge(3)];
+    let images = run("filled up", &steps);
+    assert!(images > 500, "{images} images");
+    let mut runner = Runner::new(7);
+    runner.run(&steps);
+    let records = records(&read(&runner.disk, &tail(&runner.disk)));
+    let fillers =
+        records.iter().filter(|record| record.kind == Kind::Watermark && record.size > 40);
+    assert!(fillers.count() >= 2, "{records:?}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod blocks;
 mod checkpoint;
 mod directory;
 mod error;
+mod filler;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 mod group_commit;
@@ -32,6 +33,7 @@ mod writer;
 pub(crate) use begin::Claim;
 pub(crate) use directory::{Directory, LOCK};
 pub(crate) use error::{Damage, LogError};
+pub(crate) use filler::filled_max;
 pub(crate) use group_commit::{GroupCommit, Groups, WaitsFor};
 pub(crate) use lsn::Lsn;
 pub(crate) use open::LogOptions;

@@ -185,11 +185,11 @@ impl PendingRecord {
         self.bytes
     }
 
-    /// Gives the record its place and returns its bytes.
-    pub(crate) fn place(&mut self, seed: &Seed, offset: u64, place: Place) -> &[u8] {
+    /// Gives the record its place and returns its bytes. What is appended to them is to be taken off again.
+    pub(crate) fn place(&mut self, seed: &Seed, offset: u64, place: Place) -> &mut Vec<u8> {
         let sum = (self.payload_size, self.payload_crc);
         seal(&mut self.bytes[..HEADER_SIZE], self.kind, sum, seed, (offset, place));
-        &self.bytes
+        &mut self.bytes
     }
 }
 

@@ -8,6 +8,7 @@
 
 use super::behind::Behind;
 use super::directory::Directory;
+use super::filler::Filler;
 use super::lsn::Lsn;
 use super::record::{HEADER_SIZE, Kind, PendingRecord, Place, Seed, record_size, seal};
 use super::segment::PAGE;
@@ -97,6 +98,21 @@ impl Pieces<'_> {
         self.directory.write(self.file, self.name, bytes, offset)?;
         self.behind.note_given(self.base.plus(offset + bytes.len() as u64 - PAGE));
         Ok(())
+    }
+
+    /// Writes a record at `offset`, and what fills up its group in the same call.
+    pub(super) fn write_filled(
+        &self,
+        record: &mut Vec<u8>,
+        offset: u64,
+        filler: &Filler,
+        seed: &Seed,
+    ) -> Result<(), StorageError> {
+        let size = record.len();
+        filler.append(record, seed);
+        let result = self.write(record, offset);
+        record.truncate(size);
+        result
     }
 
     /// Writes what was gathered of records that end at `end`, and empties it.

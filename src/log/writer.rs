@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use super::behind::Behind;
 use super::checkpoint::{Checkpoint, Sealed, State};
 use super::directory::Directory;
+use super::filler::Filler;
 use super::lsn::Lsn;
 use super::pool::Pool;
 use super::record::{Place, Seed};
@@ -203,34 +204,40 @@ impl Log {
                 }
             },
         };
-        let mut places = Vec::with_capacity(records.len());
-        let alone = records.len() == 1;
+        let count = records.len();
+        let mut places = Vec::with_capacity(count);
         let mut end = writer.offset;
         writer.gathered.clear();
         for (record, events) in records {
             let lsn = writer.header.base.plus(end - PAGE);
             let place = Place { lsn, watermark, sequence: writer.next_sequence };
             places.push((place.lsn, place.sequence));
+            writer.next_sequence += events;
             end += match record {
                 Outgoing::Streamed(payload) => {
                     pieces.write_gathered(&mut writer.gathered, end)?;
                     pieces.stream(payload, &writer.seed, (end, place), &mut writer.buffers)?
                 }
                 Outgoing::Ready(record) => {
+                    let (size, sequence) = (record.size(), writer.next_sequence);
+                    let next = Place { lsn: lsn.plus(size), sequence, watermark };
+                    let is_last = places.len() == count;
+                    let room = if is_last { writer.header.capacity } else { 0 };
+                    let filler = Filler::new(writer.offset..end + size, room, next);
                     let bytes = record.place(&writer.seed, end, place);
-                    if alone || bytes.len() >= UNCOPIED {
+                    if count == 1 || bytes.len() >= UNCOPIED {
                         pieces.write_gathered(&mut writer.gathered, end)?;
-                        pieces.write(bytes, end)?;
+                        pieces.write_filled(bytes, end, &filler, &writer.seed)?;
                     } else {
                         writer.gathered.extend_from_slice(bytes);
+                        filler.append(&mut writer.gathered, &writer.seed);
                     }
-                    bytes.len() as u64
+                    size + filler.size()
                 }
             };
             if writer.gathered.len() >= pieces.size {
                 pieces.write_gathered(&mut writer.gathered, end)?;
             }
-            writer.next_sequence += events;
         }
         pieces.write_gathered(&mut writer.gathered, end)?;
         writer.offset = end;
@@ -455,13 +462,15 @@ pub(super) mod tests {
         log.append(outgoing, 0, &|| {}).expect("works")
     }
 
+    fn scanner(disk: &SimDisk, log: &Log, name: &str) -> Scanner {
+        let file = disk.storage().open(name, Access::Read).expect("works");
+        let writer = lock(&log.writer);
+        Scanner::new(Origin::File(file), writer.seed.clone(), writer.header.base)
+    }
+
     /// What is read where each record of a group is.
     fn payloads(disk: &SimDisk, log: &Log, group: &Appended) -> Vec<Vec<u8>> {
-        let file = disk.storage().open(&group.name, Access::Read).expect("works");
-        let mut scanner = {
-            let writer = lock(&log.writer);
-            Scanner::new(Origin::File(file), writer.seed.clone(), writer.header.base)
-        };
+        let mut scanner = scanner(disk, log, &group.name);
         let end = scanner.offset_of(group.end);
         let mut payload = |(lsn, _): &(Lsn, u64)| {
             scanner.record_at(scanner.offset_of(*lsn), end).expect("valid").payload.to_vec()
@@ -553,15 +562,46 @@ pub(super) mod tests {
             }
             assert_eq!(disk.calls() - before, failing + 1, "it is the last call");
             assert_eq!(log.end(), group.end);
-            let file = disk.storage().open(&group.name, Access::Read).expect("works");
-            let writer = lock(&log.writer);
-            let mut scanner =
-                Scanner::new(Origin::File(file), writer.seed.clone(), writer.header.base);
-            let at = scanner.offset_of(group.end);
-            assert!(scanner.header_at(at, writer.header.capacity).is_err(), "write {failing}");
+            let mut scanner = scanner(&disk, &log, &group.name);
+            let (at, capacity) = (scanner.offset_of(group.end), lock(&log.writer).header.capacity);
+            assert!(scanner.header_at(at, capacity).is_err(), "write {failing}");
             failing += 1;
         }
         assert!(failing > 3, "{failing} writes");
+    }
+
+    /// I2: what fills up a group is a record as any other, in the group's write and in nobody's way.
+    #[test]
+    fn i2_a_group_that_ends_near_the_end_of_a_page_is_filled_up() {
+        let disk = SimDisk::new(1);
+        let log = log(&disk, 32 << 20);
+        let page = PAGE as usize;
+        let mut filled = 0;
+        for size in (0..3 * page).step_by(200).chain((0..40).map(|part| 16 * page - 400 * part)) {
+            for sizes in [&[size][..], &[10, size], &[size, 10], &[size, UNCOPIED]] {
+                let (begin, before) = (lock(&log.writer).offset, disk.calls());
+                let group = append(&log, sizes);
+                let of_records = |size: &usize| (HEADER_SIZE + size).next_multiple_of(8) as u64;
+                let records: u64 = sizes.iter().map(of_records).sum();
+                let (end, offset) = (begin + records, lock(&log.writer).offset);
+                let left = end.next_multiple_of(PAGE) - end;
+                let is_filled = (HEADER_SIZE as u64..=records / 16).contains(&left);
+                assert_eq!(offset, if is_filled { end + left } else { end }, "{sizes:?}");
+                let largest = sizes.iter().max().expect("there are some");
+                let calls = if *largest >= UNCOPIED - HEADER_SIZE { sizes.len() } else { 1 };
+                assert_eq!(disk.calls() - before, calls as u64, "{sizes:?}");
+                let found = payloads(&disk, &log, &group);
+                assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), sizes);
+                if is_filled {
+                    filled += 1;
+                    let found = scanner(&disk, &log, &group.name).record_at(end, offset);
+                    let found = found.expect("valid");
+                    assert_eq!((found.header.kind, found.header.sequence), (Kind::Watermark, 0));
+                    assert_eq!(found.payload.to_vec(), vec![0; left as usize - HEADER_SIZE]);
+                }
+            }
+        }
+        assert!(filled > 50, "{filled} were filled up");
     }
 
     #[test]

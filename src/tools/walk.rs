@@ -347,7 +347,9 @@ pub(super) fn content(header: &RecordHeader, payload: &Bytes) -> Result<u64, Fla
                 None => Err(malformed("another encoding")),
             }
         }
-        Kind::Watermark | Kind::Close if payload.is_empty() => Ok(0),
-        Kind::Watermark | Kind::Close => Err(malformed("a payload")),
+        Kind::Watermark if payload.iter().all(|byte| *byte == 0) => Ok(0),
+        Kind::Watermark => Err(malformed("a payload of anything but zeros")),
+        Kind::Close if payload.is_empty() => Ok(0),
+        Kind::Close => Err(malformed("a payload")),
     }
 }

@@ -15,7 +15,7 @@ use crate::channel::transaction::{Cursors, PutBatch};
 use crate::event::Event;
 use crate::log::{
     Appended, Claim, Groups, Kind, Log, Lsn, Outgoing, Payload, PendingRecord, View, WaitsFor,
-    record_size,
+    filled_max, record_size,
 };
 use crate::storage::StorageError;
 use crate::sync::{Mutex, lock};
@@ -136,7 +136,9 @@ impl Entry {
     ) -> Entry {
         let size = record_size(Payload::size(&batch));
         let record = match u32::try_from(size).expect("limits keep a record far below 4 GiB") {
-            _ if size <= whole_size => Record::Encoded(encode_put(buffers.take(size), &batch)),
+            _ if size <= whole_size => {
+                Record::Encoded(encode_put(buffers.take(filled_max(size)), &batch))
+            }
             size => Record::Streamed(u64::from(size)),
         };
         Entry { record, effect: Effect::Put(batch), sync, refusal: Some(Arc::clone(refusal)) }

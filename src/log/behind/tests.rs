@@ -45,8 +45,9 @@ fn what_is_given_is_synced_once_it_is_a_share_and_once_only() {
     let log = log(&disk, SMALL_SEGMENT);
     let begin = log.watermark();
     assert_eq!(syncs_of_a_round(&log), 0, "nothing was written");
-    append(&log, &[PIECE - 96 - HEAD]);
-    append(&log, &[96 - 8 - HEAD]);
+    // The first ends too close to the end of a page to be filled up, the second too far from it.
+    append(&log, &[PIECE - 80 - HEAD]);
+    append(&log, &[80 - 8 - HEAD]);
     assert_eq!((syncs_of_a_round(&log), log.watermark()), (0, begin), "8 bytes are missing");
     let pending = disk.pending_effects();
     let group = append(&log, &[0]);
@@ -57,6 +58,7 @@ fn what_is_given_is_synced_once_it_is_a_share_and_once_only() {
     log.raise_watermark(group.end);
     assert_eq!(syncs_of_a_round(&log), 0, "its own commit has synced it");
     append(&log, &[PIECE - 8 - HEAD]);
+    assert_eq!(log.end(), group.end.plus(PIECE as u64 - 8));
     assert_eq!(syncs_of_a_round(&log), 0, "it counts from there");
 }
 
