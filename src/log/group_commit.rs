@@ -467,7 +467,7 @@ impl<G: Groups> State<G> {
     fn is_due(&self) -> bool {
         let under_way = self.under_way.iter().map(|group| &group.census);
         let is_free = !self.writing && !self.free_lanes.is_empty();
-        is_free && self.failed.is_none() && self.census.is_due(under_way)
+        is_free && self.failed.is_none() && self.census.is_due(under_way, self.gathering.is_early())
     }
 
     /// The seat of those who wait for the next group, if one is wanted to lead it, or to wait for more.

@@ -116,7 +116,7 @@ fn i1_i3_two_commits_that_begin_a_segment_each() {
 #[test]
 fn i1_i4_i5_a_put_and_a_take() {
     let image = image(options, |channel| put(channel, "old", 10).expect("nothing fails"));
-    let finished = explore("engine.put_and_take", Some(4), 4_900, move |seen| {
+    let finished = explore("engine.put_and_take", Some(4), 4_800, move |seen| {
         let bench = Bench::new(&image, options());
         let other = bench.clone();
         let taker = spawn(move || {
@@ -267,7 +267,7 @@ fn i1_i4_a_close_against_a_commit_in_flight() {
 #[test]
 fn i4_i5_a_close_against_a_take() {
     let image = image(options, |channel| put(channel, "old", 10).expect("nothing fails"));
-    let finished = explore("engine.close_against_take", Some(4), 5_800, move |seen| {
+    let finished = explore("engine.close_against_take", Some(4), 5_600, move |seen| {
         let bench = Bench::new(&image, options());
         let other = bench.clone();
         let thread = spawn(move || {

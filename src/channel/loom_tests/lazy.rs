@@ -20,7 +20,7 @@ fn two_events() -> SimDisk {
 #[test]
 fn i5_lazy_acks_that_were_accepted_before_a_close_are_in_it() {
     let image = two_events();
-    let finished = explore("engine.lazy_against_close", Some(4), 2_400, move |seen| {
+    let finished = explore("engine.lazy_against_close", Some(4), 2_200, move |seen| {
         let bench = Bench::new(&image, lazy());
         let other = bench.clone();
         let thread = spawn(move || {
@@ -49,7 +49,7 @@ fn i5_lazy_acks_that_were_accepted_before_a_close_are_in_it() {
 #[test]
 fn i4_i5_lazy_acks_go_once_with_whoever_commits_next() {
     let image = two_events();
-    let finished = explore("engine.lazy_against_commit", Some(3), 1_400, move |seen| {
+    let finished = explore("engine.lazy_against_commit", Some(3), 1_350, move |seen| {
         let bench = Bench::new(&image, lazy());
         let other = bench.clone();
         let taker = spawn(move || {
@@ -81,7 +81,7 @@ fn i4_i5_lazy_acks_go_once_with_whoever_commits_next() {
 #[test]
 fn a_cursor_of_a_lazy_ack_never_overtakes_a_later_one() {
     let image = two_events();
-    let finished = explore("engine.lazy_cursor", Some(5), 13_000, move |seen| {
+    let finished = explore("engine.lazy_cursor", Some(5), 12_100, move |seen| {
         let bench = Bench::new(&image, lazy());
         let other = bench.clone();
         let thread = spawn(move || {

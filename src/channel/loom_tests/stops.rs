@@ -90,7 +90,7 @@ fn i7_a_failed_sync_reaches_the_other_commit_and_the_one_who_waits_for_news() {
 fn i7_what_counted_before_a_failed_sync_is_kept_and_what_comes_after_it_is_in_doubt() {
     // A put and an ack: each in a lane of its own, at once.
     let image = image(options, |channel| put(channel, "old", 10).expect("nothing fails"));
-    let finished = explore("engine.stop_second_sync", Some(4), 7_900, move |seen| {
+    let finished = explore("engine.stop_second_sync", Some(4), 7_800, move |seen| {
         let bench = Bench::new(&image, options());
         bench.disk.set_plan(failed_sync(1));
         let other = bench.clone();

@@ -4,7 +4,8 @@
 /// before it go first, and so with it, or in a group of their own before it where not all fit into one.
 ///
 /// Two syncs of one file at once cost more than one of a larger group. So entries of one kind wait for each
-/// other, and those of another kind do not queue behind them.
+/// other. Those of another kind do not queue behind them, unless they have come so early that all of them
+/// will soon go together ([`Gathering::is_early`](super::gathering::Gathering::is_early)).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum WaitsFor {
     /// None.
@@ -38,21 +39,15 @@ impl Census {
         census
     }
 
-    pub(super) fn of_kind(&self, kind: usize) -> usize {
-        self.of_kind[kind]
-    }
-
     /// Entries of any kind.
     pub(super) fn of_any_kind(&self) -> usize {
         self.of_kind.iter().sum()
     }
 
-    /// The kind of all entries that wait for any, and how many there are; `None` where some wait for none, or
-    /// there are several kinds.
-    pub(super) fn only_kind(&self) -> Option<(usize, usize)> {
-        let mut kinds = (0..KINDS).filter(|kind| self.of_kind[*kind] > 0);
-        let kind = kinds.next().filter(|_| self.for_none == 0)?;
-        kinds.next().is_none().then(|| (kind, self.of_kind[kind]))
+    /// How many entries there are; `None` where some wait for none, or none for any kind.
+    pub(super) fn of_kinds_only(&self) -> Option<usize> {
+        let count = self.of_any_kind();
+        (self.for_none == 0 && count > 0).then_some(count)
     }
 
     pub(super) fn add(&mut self, waits: WaitsFor) {
@@ -70,10 +65,16 @@ impl Census {
         }
     }
 
-    /// Whether one of these entries waits for none of the groups under way.
-    pub(super) fn is_due<'a>(&self, under_way: impl Iterator<Item = &'a Census> + Clone) -> bool {
+    /// Whether one of these entries waits for none of the groups under way. Where they are `early`, they wait
+    /// for those of other kinds too.
+    pub(super) fn is_due<'a>(
+        &self,
+        under_way: impl Iterator<Item = &'a Census> + Clone,
+        early: bool,
+    ) -> bool {
         let is_idle = |kind: usize| under_way.clone().all(|group| group.of_kind[kind] == 0);
-        let is_due = |kind: usize| self.of_kind[kind] > 0 && is_idle(kind);
+        let waits_for = |own: usize| if early { 0..KINDS } else { own..own + 1 };
+        let is_due = |kind: usize| self.of_kind[kind] > 0 && waits_for(kind).all(is_idle);
         under_way.clone().count() == 0 || self.for_none > 0 || (0..KINDS).any(is_due)
     }
 }
@@ -86,29 +87,30 @@ mod tests {
         Census::of(entries.iter().copied())
     }
 
-    /// What is under way, what comes next, and whether that may be written now.
-    type Case<'a> = (&'a [&'a [WaitsFor]], &'a [WaitsFor], bool);
+    /// What is under way, what comes next, and whether that may be written now: where it has come late, and
+    /// early.
+    type Case<'a> = (&'a [&'a [WaitsFor]], &'a [WaitsFor], [bool; 2]);
 
     #[test]
     fn a_group_is_due_when_an_entry_waits_for_none_under_way() {
         let [a, b] = [0, 1].map(WaitsFor::Kind);
         let (none, all) = (WaitsFor::None, WaitsFor::All);
         let cases: [Case; 11] = [
-            (&[], &[a], true),
-            (&[], &[all], true),
-            (&[&[a]], &[a], false),
-            (&[&[a]], &[b], true),
-            (&[&[a]], &[a, all, b], true),
-            (&[&[a]], &[all], false),
-            (&[&[none]], &[all], false),
-            (&[&[none, all]], &[a], true),
-            (&[&[a, b]], &[none], true),
-            (&[&[a, b]], &[a, b], false),
-            (&[&[a], &[b]], &[a, b], false),
+            (&[], &[a], [true; 2]),
+            (&[], &[all], [true; 2]),
+            (&[&[a]], &[a], [false; 2]),
+            (&[&[a]], &[b], [true, false]),
+            (&[&[a]], &[a, all, b], [true, false]),
+            (&[&[a]], &[all], [false; 2]),
+            (&[&[none]], &[all], [false; 2]),
+            (&[&[none, all]], &[a], [true; 2]),
+            (&[&[a, b]], &[none], [true; 2]),
+            (&[&[a, b]], &[a, b], [false; 2]),
+            (&[&[a], &[b]], &[a, b], [false; 2]),
         ];
         for (under_way, next, due) in cases {
             let groups: Vec<_> = under_way.iter().map(|entries| census(entries)).collect();
-            let is_due = census(next).is_due(groups.iter());
+            let is_due = [false, true].map(|early| census(next).is_due(groups.iter(), early));
             assert_eq!(is_due, due, "{next:?} while {under_way:?} are under way");
         }
     }

@@ -3,8 +3,14 @@
 //! their own, and each group would hold half of them. So the first waits until as many are there as there
 //! were when the last group ended: for a third of a sync, and again while each such time brings somebody,
 //! but no longer than a sync from that end on. The one that makes them complete leads at once, and so does
-//! whoever comes when the time is over. Entries of another kind are not made to wait: with them the wait
+//! whoever comes when the time is over. Entries that wait for none are not made to wait: with them the wait
 //! ends.
+//!
+//! A producer and a consumer come back together too, though they are of two kinds: who takes what a group
+//! has put is woken by its end as its committer is. If one of them led, and the other beside it through the
+//! second lane, two syncs of one file would be under way, and each take longer. So who comes in that first
+//! third of a sync and finds the other's group under way waits for its end, and for the other to come back:
+//! from then on both are in each group. Whoever comes later comes at a time of its own, and goes at once.
 //!
 //! Where half of them take long to come back, for more than two thirds of a sync ([`Returns`]), nobody is
 //! waited for: whoever is there is led at once, and the others come during its sync, in which the
@@ -16,7 +22,7 @@
 
 use std::time::Duration;
 
-use super::census::{Census, KINDS, WaitsFor};
+use super::census::{Census, WaitsFor};
 use super::returns::Returns;
 use super::usual::Usual;
 use crate::sync::Moment;
@@ -37,13 +43,13 @@ fn is_nearly_all(count: usize, wanted: usize) -> bool {
 
 #[derive(Default)]
 pub(super) struct Gathering {
-    /// How many of each kind there were when the last group with one of them ended: in it, and forming.
-    wanted: [usize; KINDS],
+    /// How many of any kind there were when the last group with one of them ended: in it, and forming.
+    wanted: usize,
     /// When that was.
     ended: Option<Moment>,
     /// How long a sync takes.
     pace: Usual,
-    returns: [Returns; KINDS],
+    returns: Returns,
     /// Nobody more is waited for, in the group that forms.
     is_over: bool,
     /// The ticket of the one committer that ends the wait when its time is over.
@@ -60,6 +66,9 @@ pub(super) struct Gathering {
     /// Waits that went on, since somebody had come.
     #[cfg(all(test, loom))]
     pub(super) went_on: u32,
+    /// In a model no time goes by, so nobody or everybody is.
+    #[cfg(all(test, loom))]
+    pub(super) all_are_early: bool,
 }
 
 impl Gathering {
@@ -69,34 +78,42 @@ impl Gathering {
             return;
         }
         let pace = self.pace.note(took);
-        for kind in (0..KINDS).filter(|kind| group.of_kind(*kind) > 0) {
-            self.wanted[kind] = group.of_kind(kind) + forming.of_kind(kind);
-            self.returns[kind].note_end(group.of_kind(kind), self.wanted[kind], pace);
-        }
+        let count = group.of_any_kind();
+        self.wanted = count + forming.of_any_kind();
+        self.returns.note_end(count, self.wanted, pace);
         if let Some(has_worked) = self.trial.take() {
-            let is_all = |(kind, count): (usize, usize)| is_nearly_all(count, self.wanted[kind]);
-            self.learn(has_worked && group.only_kind().is_some_and(is_all));
+            let is_all = |count: usize| is_nearly_all(count, self.wanted);
+            self.learn(has_worked && group.of_kinds_only().is_some_and(is_all));
         }
         self.ended = Some(Moment::now());
     }
 
     /// Notes that somebody has come.
     pub(super) fn note_entry(&mut self, waits_for: WaitsFor) {
-        if let (WaitsFor::Kind(kind), Some(pace)) = (waits_for, self.pace.0) {
-            self.returns[kind].note_entry(pace);
+        if let (WaitsFor::Kind(_), Some(pace)) = (waits_for, self.pace.0) {
+            self.returns.note_entry(pace);
         }
     }
 
-    /// Whether those of this kind who were woken come back soon.
-    fn come_soon(&self, kind: usize) -> bool {
-        self.pace.0.is_some_and(|pace| self.returns[kind].are_soon(pace))
+    /// Whether those who were woken come back soon.
+    fn come_soon(&self) -> bool {
+        self.pace.0.is_some_and(|pace| self.returns.are_soon(pace))
+    }
+
+    /// Whether who comes now was woken by the end of the last group, as far as can be told.
+    pub(super) fn is_early(&self) -> bool {
+        #[cfg(all(test, loom))]
+        if !self.all_are_early {
+            return false;
+        }
+        let since = self.ended.as_ref().map(Moment::elapsed);
+        self.pace.0.zip(since).is_some_and(|(pace, since)| since < pace / SHARE)
     }
 
     /// How long these still wait for more to come; `None` when they do not. No group is under way.
     pub(super) fn patience(&self, forming: &Census) -> Option<Duration> {
-        let is_few = |(kind, count): (usize, usize)| count < self.wanted[kind];
-        let (kind, _) = forming.only_kind().filter(|few| is_few(*few))?;
-        if self.is_over || !self.come_soon(kind) {
+        let count = forming.of_kinds_only()?;
+        if count >= self.wanted || self.is_over || !self.come_soon() {
             return None;
         }
         let (pace, since) = (self.pace.0?, self.ended.as_ref()?.elapsed());
@@ -133,14 +150,12 @@ impl Gathering {
     pub(super) fn end(&mut self, forming: &Census) {
         self.timekeeper = None;
         self.is_over = true;
-        match (std::mem::take(&mut self.waits), forming.only_kind()) {
+        match (std::mem::take(&mut self.waits), forming.of_kinds_only()) {
             (0, _) => {}
             // It is over since they do not come soon, which is known by other means.
-            (_, Some((kind, _))) if !self.come_soon(kind) => {}
-            (_, Some((kind, count))) => {
-                self.trial = Some(is_nearly_all(count, self.wanted[kind]));
-            }
-            // Whoever is of another kind has cut the wait short. It says nothing, unless it was a long one.
+            (_, Some(_)) if !self.come_soon() => {}
+            (_, Some(count)) => self.trial = Some(is_nearly_all(count, self.wanted)),
+            // Whoever waits for none has cut the wait short. It says nothing, unless it was a long one.
             (1, None) => {}
             (_, None) => self.trial = Some(false),
         }
@@ -164,16 +179,16 @@ impl Gathering {
         self.skips = self.skips.saturating_sub(1);
     }
 
-    /// Makes this usual: of a sync, and of those of the first kind who come back.
+    /// Makes this usual: of a sync, and of those who come back.
     #[cfg(all(test, loom))]
     pub(super) fn set_usual(&mut self, pace: Duration, return_pace: Duration) {
         self.pace = Usual(Some(pace));
-        self.returns[0] = Returns::usually(return_pace);
+        self.returns = Returns::usually(return_pace);
     }
 
     #[cfg(all(test, loom))]
     pub(super) fn come_soon_now(&self) -> bool {
-        self.come_soon(0)
+        self.come_soon()
     }
 
     #[cfg(all(test, loom))]
@@ -185,6 +200,12 @@ impl Gathering {
     #[cfg(all(test, not(any(loom, shuttle))))]
     pub(super) fn stop_clock(&mut self) {
         self.ended = Some(Moment::in_future(Duration::from_secs(3600)));
+    }
+
+    /// Whoever comes from now on comes late.
+    #[cfg(all(test, not(any(loom, shuttle))))]
+    pub(super) fn let_time_pass(&mut self) {
+        self.ended = Some(Moment::ago(Duration::from_secs(3600)));
     }
 
     /// None is left of those that formed.
@@ -245,12 +266,14 @@ mod tests {
         for count in [0, 5, 6] {
             assert!(!waits(&gathering, &of_kind(1, count)), "{count}");
         }
-        assert!(!waits(&gathering, &of_kind(0, 1)), "of the other kind there were none");
-        let gathering = Gathering { wanted: [5, 5], ..gathering };
-        for other in [WaitsFor::None, WaitsFor::Kind(0)] {
-            assert!(!waits(&gathering, &Census::of([WaitsFor::Kind(1), other])), "{other:?}");
+        assert!(waits(&gathering, &of_kind(0, 1)), "of whatever kind");
+        assert!(!waits(&gathering, &Census::of([WaitsFor::Kind(1), WaitsFor::None])));
+        for other in [WaitsFor::Kind(0), WaitsFor::All] {
+            assert!(waits(&gathering, &Census::of([WaitsFor::Kind(1), other])), "{other:?}");
         }
-        assert!(waits(&gathering, &Census::of([WaitsFor::Kind(1), WaitsFor::All])));
+        let four = [0, 1].map(WaitsFor::Kind).into_iter().cycle().take(4);
+        assert!(waits(&gathering, &Census::of(four.clone())));
+        assert!(!waits(&gathering, &Census::of(four.chain([WaitsFor::Kind(0)]))));
     }
 
     #[test]
@@ -305,35 +328,45 @@ mod tests {
     #[test]
     fn who_takes_long_to_come_back_is_not_waited_for() {
         let mut gathering = five_wanted();
-        gathering.returns[1] = Returns::usually(SYNC);
+        gathering.returns = Returns::usually(SYNC);
         assert!(!waits(&gathering, &of_kind(1, 4)));
-        gathering.wanted = [5, 5];
-        assert!(waits(&gathering, &of_kind(0, 4)), "those of the other kind are");
-        gathering.returns[1] = Returns::usually(Duration::ZERO);
+        gathering.returns = Returns::usually(Duration::ZERO);
+        assert!(waits(&gathering, &of_kind(1, 4)));
         gathering.keep_time(1);
-        gathering.returns[1] = Returns::usually(SYNC);
+        gathering.returns = Returns::usually(SYNC);
         gathering.end(&of_kind(1, 1));
         assert_eq!(gathering.trial, None);
     }
 
     #[test]
-    fn who_comes_back_is_counted_among_their_kind() {
+    fn who_comes_back_is_counted_whatever_their_kind() {
         let mut gathering = five_wanted();
-        let ended = Census::of([0, 1].map(WaitsFor::Kind).into_iter().cycle().take(8));
-        gathering.returns[1] = Returns::usually(SYNC);
+        gathering.returns = Returns::usually(SYNC);
         // Half of six are three.
-        gathering.note_end(&ended, &of_kind(1, 2), SYNC);
-        let [other, own] = [0, 1].map(WaitsFor::Kind);
+        gathering.note_end(&of_kind(0, 4), &of_kind(1, 2), SYNC);
         for (entry, count, are_soon) in [
-            (other, 9, false),
             (WaitsFor::None, 9, false),
             (WaitsFor::All, 9, false),
-            (own, 2, false),
-            (own, 1, true),
+            (WaitsFor::Kind(0), 2, false),
+            (WaitsFor::Kind(1), 1, true),
         ] {
             (0..count).for_each(|_| gathering.note_entry(entry));
-            assert_eq!(gathering.returns[1].are_soon(SYNC * 4 / 3), are_soon, "{entry:?}");
+            assert_eq!(gathering.returns.are_soon(SYNC * 4 / 3), are_soon, "{entry:?}");
         }
+    }
+
+    /// However long this test takes.
+    #[test]
+    fn who_comes_within_a_third_of_a_sync_is_early() {
+        let mut gathering = Gathering::default();
+        assert!(!gathering.is_early(), "no group has ended");
+        gathering.note_end(&of_kind(0, 1), &of_kind(1, 0), SYNC);
+        gathering.pace = Usual(Some(SYNC));
+        assert!(gathering.is_early());
+        gathering.ended = Some(Moment::ago(SYNC / 3));
+        assert!(!gathering.is_early());
+        gathering.note_end(&Census::of([WaitsFor::None]), &of_kind(1, 0), SYNC);
+        assert!(!gathering.is_early(), "nobody was woken who is waited for");
     }
 
     #[test]
@@ -341,7 +374,7 @@ mod tests {
         let mut gathering = five_wanted();
         let none = Census::of([WaitsFor::None, WaitsFor::All]);
         gathering.note_end(&none, &of_kind(1, 0), Duration::ZERO);
-        assert_eq!((gathering.pace, gathering.wanted), (Usual(Some(SYNC)), [0, 5]));
+        assert_eq!((gathering.pace, gathering.wanted), (Usual(Some(SYNC)), 5));
     }
 
     #[test]
@@ -380,14 +413,14 @@ mod tests {
 
     /// That is no sign of what they do who were waited for, unless it took long.
     #[test]
-    fn a_short_wait_that_another_kind_ends_says_nothing() {
+    fn a_short_wait_that_is_cut_short_says_nothing() {
         for (waited, skipped) in [(1, 0), (2, 1), (3, 1)] {
             let mut gathering = five_wanted();
             for _ in 0..waited {
                 gathering.keep_time(1);
                 gathering.end_wait(1, true);
             }
-            let both = Census::of([WaitsFor::Kind(1), WaitsFor::Kind(0)]);
+            let both = Census::of([WaitsFor::Kind(1), WaitsFor::None]);
             gathering.end(&both);
             gathering.begin_anew();
             gathering.note_end(&both, &of_kind(1, 4), SYNC);

@@ -43,6 +43,8 @@ struct Faults {
     slow_syncs: usize,
     /// Only one entry fits into a group.
     one_by_one: bool,
+    /// Who comes after the end of a group was woken by it.
+    all_are_early: bool,
 }
 
 /// What happened, in all executions of a model. Loom does not see it.
@@ -114,14 +116,16 @@ type Error = &'static str;
 
 impl Disk {
     fn new(faults: Faults, seen: &Arc<Seen>) -> GroupCommit<Disk> {
-        GroupCommit::new(Disk {
+        let commits = GroupCommit::new(Disk {
             faults,
             seen: Arc::clone(seen),
             step: Step::new(0),
             written: Mutex::new(0),
             more_written: Condvar::new(),
             state: std::sync::Mutex::default(),
-        })
+        });
+        lock(&commits.state).gathering.all_are_early = faults.all_are_early;
+        commits
     }
 
     /// Never held where loom may switch threads.
@@ -607,11 +611,26 @@ fn who_is_waited_for_may_not_fit_or_be_refused() {
     gather("group_commit.gather_refused", 5_100, Faults::default(), [&[10, 1011, 12], &[13, 14]]);
 }
 
-/// An entry of another kind is not made to wait for them.
+/// Those who were woken together go together, of whatever kind; those who come later do not wait for another
+/// kind that is under way.
 #[test]
-fn another_kind_ends_the_wait() {
+fn who_was_woken_is_waited_for_by_another_kind() {
+    for (name, floor, all_are_early, syncs) in [
+        ("group_commit.gather_kinds", 5_300, true, 1),
+        ("group_commit.gather_late_kinds", 7_200, false, LANES),
+    ] {
+        let faults = Faults { all_are_early, ..Faults::default() };
+        let seen = gather(name, floor, faults, [&[10, 20, 12], &[11, 13]]);
+        assert_eq!(seen.syncs_at_once.load(Ordering::Relaxed), syncs, "{name}");
+        assert_eq!(seen.entries_at_once.load(Ordering::Relaxed), 2, "{name}: no group was formed");
+    }
+}
+
+/// An entry that waits for none is not made to wait for them.
+#[test]
+fn who_waits_for_none_ends_the_wait() {
     let seen =
-        gather("group_commit.gather_another", 6_900, Faults::default(), [&[10, 11, 20], &[12, 13]]);
+        gather("group_commit.gather_none", 6_900, Faults::default(), [&[10, 11, 1], &[12, 13]]);
     assert_eq!(seen.syncs_at_once.load(Ordering::Relaxed), LANES);
 }
 

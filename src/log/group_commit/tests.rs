@@ -175,8 +175,12 @@ fn nobody_waits_for_others_while_a_group_is_under_way_or_what_hinders_is_somethi
     let commit = gathering();
     let mut state = lock(&commit.state);
     state.under_way.push_back(UnderWay { until: 1, census: Census::of([WaitsFor::Kind(0)]) });
+    assert_eq!(state.readiness(), Readiness::NotDue, "they will go together");
+    state.gathering.let_time_pass();
     assert_eq!(state.readiness(), Readiness::Due, "of another kind");
-    for hinder in HINDRANCES {
+    // Where none is under way, what is of another kind waits as well.
+    let [writing, _, no_lane, failed] = HINDRANCES;
+    for hinder in [writing, no_lane, failed] {
         let commit = gathering();
         let mut state = lock(&commit.state);
         hinder(&mut state);
