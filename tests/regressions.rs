@@ -597,6 +597,7 @@ fn i6_what_was_acknowledged_need_not_be_readable() {
     for (closes, place, spoils) in [
         (false, 300_000, true),
         (false, 300_000, false),
+        (false, 1000, true),
         (false, 1000, false),
         (true, 1000, true),
         (true, 1000, false),

@@ -322,7 +322,7 @@ impl<G: Groups> GroupCommit<G> {
             if state.written >= until {
                 return Ok(());
             }
-            // It waits for nobody who was just woken.
+            // It waits for a group that is under way, perhaps, but not for those to come who were just woken.
             state = if state.is_due() { self.lead(state) } else { self.wait_in(TURN, state) };
         }
     }
@@ -375,7 +375,7 @@ impl<G: Groups> GroupCommit<G> {
         let until = state.written;
         let order = state.groups_written;
         state.groups_written += 1;
-        state.under_way.push_back(UnderWay { until, census });
+        state.under_way.push_back(UnderWay { until, census, is_old: false });
         drop(state);
         let group = self.groups.write(entries, roles.lane);
         let mut state = lock(&self.state);
@@ -444,7 +444,7 @@ impl<G: Groups> GroupCommit<G> {
         state.groups_applied += 1;
         let State { under_way, census, gathering, .. } = &mut *state;
         if let Some(ended) = under_way.pop_front() {
-            gathering.note_end(&ended.census, census, sync_took);
+            gathering.note_end(&ended, under_way, census, sync_took);
         }
         state.done = if planted!(AckOneGroupEarly) { state.written } else { until };
         self.wake(state, &[seat_of_group(order), TURN]);
@@ -465,9 +465,11 @@ impl<G: Groups> State<G> {
 
     /// Whether the next group may be led, be it without some that are waited for.
     fn is_due(&self) -> bool {
-        let under_way = self.under_way.iter().map(|group| &group.census);
         let is_free = !self.writing && !self.free_lanes.is_empty();
-        is_free && self.failed.is_none() && self.census.is_due(under_way, self.gathering.is_early())
+        let early = !self.under_way.is_empty() && self.gathering.is_early();
+        is_free
+            && self.failed.is_none()
+            && self.census.is_due(self.under_way.iter().map(|group| &group.census), early)
     }
 
     /// The seat of those who wait for the next group, if one is wanted to lead it, or to wait for more.

@@ -185,11 +185,19 @@ impl PendingRecord {
         self.bytes
     }
 
-    /// Gives the record its place and returns its bytes. What is appended to them is to be taken off again.
-    pub(crate) fn place(&mut self, seed: &Seed, offset: u64, place: Place) -> &mut Vec<u8> {
+    /// Gives the record its place and returns its bytes.
+    pub(crate) fn place(&mut self, seed: &Seed, offset: u64, place: Place) -> &[u8] {
         let sum = (self.payload_size, self.payload_crc);
         seal(&mut self.bytes[..HEADER_SIZE], self.kind, sum, seed, (offset, place));
-        &mut self.bytes
+        &self.bytes
+    }
+
+    /// Lends its bytes to be written with others behind them, which are then taken off again.
+    pub(super) fn with_more<T>(&mut self, act: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        let size = self.bytes.len();
+        let result = act(&mut self.bytes);
+        self.bytes.truncate(size);
+        result
     }
 }
 

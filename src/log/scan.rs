@@ -192,7 +192,7 @@ impl Scanner {
 
     /// From the record at `offset` on, goes by headers to the last one that has nothing before it that is
     /// wanted, where events are wanted from `sequence` on; says where it begins, and its sequence. Of large
-    /// records no more than the header is read.
+    /// records no more than a small block is read.
     pub(crate) fn pass_over(
         &mut self,
         offset: u64,
@@ -202,6 +202,11 @@ impl Scanner {
         let (mut last, mut next) = (None, offset);
         while next < limit {
             let header = match self.header_at(next, limit) {
+                // What cannot be read behind it concerns nobody, perhaps.
+                Err(ScanError::Io(_)) => self.header_at(next, limit.min(next + HEADER_SIZE as u64)),
+                found => found,
+            };
+            let header = match header {
                 // A state tells of what comes behind the moved records that follow it.
                 Ok(header) if header.kind == Kind::State => header,
                 Ok(header) if header.sequence <= sequence => {

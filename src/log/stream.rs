@@ -100,19 +100,18 @@ impl Pieces<'_> {
         Ok(())
     }
 
-    /// Writes a record at `offset`, and what fills up its group in the same call.
+    /// Writes a record at `offset`, its place, and what fills up its group in the same call.
     pub(super) fn write_filled(
         &self,
-        record: &mut Vec<u8>,
+        record: &mut PendingRecord,
         offset: u64,
         filler: &Filler,
         seed: &Seed,
     ) -> Result<(), StorageError> {
-        let size = record.len();
-        filler.append(record, seed);
-        let result = self.write(record, offset);
-        record.truncate(size);
-        result
+        record.with_more(|bytes| {
+            filler.append(bytes, seed);
+            self.write(bytes, offset)
+        })
     }
 
     /// Writes what was gathered of records that end at `end`, and empties it.

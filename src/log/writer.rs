@@ -227,7 +227,7 @@ impl Log {
                     let bytes = record.place(&writer.seed, end, place);
                     if count == 1 || bytes.len() >= UNCOPIED {
                         pieces.write_gathered(&mut writer.gathered, end)?;
-                        pieces.write_filled(bytes, end, &filler, &writer.seed)?;
+                        pieces.write_filled(record, end, &filler, &writer.seed)?;
                     } else {
                         writer.gathered.extend_from_slice(bytes);
                         filler.append(&mut writer.gathered, &writer.seed);

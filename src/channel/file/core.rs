@@ -206,8 +206,8 @@ impl Entry {
 /// Records of puts from so many bytes on do not wait to share a sync.
 const LARGE: u64 = 128 << 10;
 
-/// Puts that need a sync wait for each other, to go together, and so do acks. Both together they go where the
-/// same end of a group has set them off.
+/// Puts that need a sync wait for each other, to go together, and so do acks. Puts and acks go together when
+/// the same end of a group has set them off.
 const PUTS: WaitsFor = WaitsFor::Kind(0);
 const ACKS: WaitsFor = WaitsFor::Kind(1);
 

@@ -30,6 +30,8 @@ pub(super) struct UnderWay {
     /// The ticket after its last entry.
     pub(super) until: u64,
     pub(super) census: Census,
+    /// Another group has ended since it was written.
+    pub(super) is_old: bool,
 }
 
 impl Census {
@@ -37,6 +39,10 @@ impl Census {
         let mut census = Census::default();
         entries.into_iter().for_each(|waits| census.add(waits));
         census
+    }
+
+    pub(super) fn of_kind(&self, kind: usize) -> usize {
+        self.of_kind[kind]
     }
 
     /// Entries of any kind.
@@ -110,8 +116,8 @@ mod tests {
         ];
         for (under_way, next, due) in cases {
             let groups: Vec<_> = under_way.iter().map(|entries| census(entries)).collect();
-            let is_due = [false, true].map(|early| census(next).is_due(groups.iter(), early));
-            assert_eq!(is_due, due, "{next:?} while {under_way:?} are under way");
+            let found = [false, true].map(|early| census(next).is_due(groups.iter(), early));
+            assert_eq!(found, due, "{next:?} while {under_way:?} are under way");
         }
     }
 

@@ -10,7 +10,9 @@
 //! has put is woken by its end as its committer is. If one of them led, and the other beside it through the
 //! second lane, two syncs of one file would be under way, and each take longer. So who comes in that first
 //! third of a sync and finds the other's group under way waits for its end, and for the other to come back:
-//! from then on both are in each group. Whoever comes later comes at a time of its own, and goes at once.
+//! then both are in one group, and wake together. Whoever comes later comes at a time of its own, and goes at
+//! once. (Where that group was there before, those who come early wait for it too: it is their way to get
+//! into step.)
 //!
 //! Where half of them take long to come back, for more than two thirds of a sync ([`Returns`]), nobody is
 //! waited for: whoever is there is led at once, and the others come during its sync, in which the
@@ -20,9 +22,10 @@
 //! is tried less and less often. So it is where as many come while that group is synced: they come at any
 //! time, and not since they were woken.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::census::{Census, WaitsFor};
+use super::census::{Census, KINDS, UnderWay, WaitsFor};
 use super::returns::Returns;
 use super::usual::Usual;
 use crate::sync::Moment;
@@ -43,13 +46,14 @@ fn is_nearly_all(count: usize, wanted: usize) -> bool {
 
 #[derive(Default)]
 pub(super) struct Gathering {
-    /// How many of any kind there were when the last group with one of them ended: in it, and forming.
-    wanted: usize,
+    /// How many of each kind there were when the last group with one of them ended, or the last that was
+    /// alone: in it, and forming.
+    wanted: [usize; KINDS],
     /// When that was.
     ended: Option<Moment>,
     /// How long a sync takes.
     pace: Usual,
-    returns: Returns,
+    returns: [Returns; KINDS],
     /// Nobody more is waited for, in the group that forms.
     is_over: bool,
     /// The ticket of the one committer that ends the wait when its time is over.
@@ -66,54 +70,88 @@ pub(super) struct Gathering {
     /// Waits that went on, since somebody had come.
     #[cfg(all(test, loom))]
     pub(super) went_on: u32,
-    /// In a model no time goes by, so nobody or everybody is.
     #[cfg(all(test, loom))]
     pub(super) all_are_early: bool,
+    /// Groups that have ended: after every other one all are early.
+    #[cfg(all(test, shuttle))]
+    ends: u32,
 }
 
 impl Gathering {
-    /// Notes that a group was synced in `took` and has ended, while others form.
-    pub(super) fn note_end(&mut self, group: &Census, forming: &Census, took: Duration) {
+    /// Notes that a group was synced in `took` and has ended, beside those under way and while others form.
+    pub(super) fn note_end(
+        &mut self,
+        group: &UnderWay,
+        under_way: &mut VecDeque<UnderWay>,
+        forming: &Census,
+        took: Duration,
+    ) {
+        let UnderWay { census: group, is_old, .. } = group;
         if group.of_any_kind() == 0 {
             return;
         }
+        under_way.iter_mut().for_each(|other| other.is_old = true);
         let pace = self.pace.note(took);
-        let count = group.of_any_kind();
-        self.wanted = count + forming.of_any_kind();
-        self.returns.note_end(count, self.wanted, pace);
+        for kind in 0..KINDS {
+            let count = group.of_kind(kind);
+            // Beside another group it says nothing of who was in that.
+            if count > 0 || !is_old {
+                self.wanted[kind] = count + forming.of_kind(kind);
+            }
+            if count > 0 {
+                self.returns[kind].note_end(count, self.wanted[kind], pace);
+            }
+        }
         if let Some(has_worked) = self.trial.take() {
-            let is_all = |count: usize| is_nearly_all(count, self.wanted);
+            let is_all = |count: usize| is_nearly_all(count, self.all_wanted());
             self.learn(has_worked && group.of_kinds_only().is_some_and(is_all));
         }
         self.ended = Some(Moment::now());
+        #[cfg(all(test, shuttle))]
+        {
+            self.ends += 1;
+        }
     }
 
     /// Notes that somebody has come.
     pub(super) fn note_entry(&mut self, waits_for: WaitsFor) {
-        if let (WaitsFor::Kind(_), Some(pace)) = (waits_for, self.pace.0) {
-            self.returns.note_entry(pace);
+        if let (WaitsFor::Kind(kind), Some(pace)) = (waits_for, self.pace.0) {
+            self.returns[kind].note_entry(pace);
         }
     }
 
-    /// Whether those who were woken come back soon.
+    fn all_wanted(&self) -> usize {
+        self.wanted.iter().sum()
+    }
+
+    /// Whether those who are wanted come back soon.
     fn come_soon(&self) -> bool {
-        self.pace.0.is_some_and(|pace| self.returns.are_soon(pace))
+        let wanted = (0..KINDS).filter(|kind| self.wanted[*kind] > 0);
+        self.pace
+            .0
+            .is_some_and(|pace| wanted.into_iter().all(|kind| self.returns[kind].are_soon(pace)))
     }
 
     /// Whether who comes now was woken by the end of the last group, as far as can be told.
     pub(super) fn is_early(&self) -> bool {
+        // In a model no time goes by, so nobody or everybody is.
         #[cfg(all(test, loom))]
         if !self.all_are_early {
             return false;
         }
+        #[cfg(all(test, shuttle))]
+        if self.ends.is_multiple_of(2) {
+            return false;
+        }
         let since = self.ended.as_ref().map(Moment::elapsed);
-        self.pace.0.zip(since).is_some_and(|(pace, since)| since < pace / SHARE)
+        let part = self.pace.0.map(|pace| (pace / SHARE).min(PATIENCE_MAX));
+        part.zip(since).is_some_and(|(part, since)| since < part)
     }
 
     /// How long these still wait for more to come; `None` when they do not. No group is under way.
     pub(super) fn patience(&self, forming: &Census) -> Option<Duration> {
         let count = forming.of_kinds_only()?;
-        if count >= self.wanted || self.is_over || !self.come_soon() {
+        if count >= self.all_wanted() || self.is_over || !self.come_soon() {
             return None;
         }
         let (pace, since) = (self.pace.0?, self.ended.as_ref()?.elapsed());
@@ -154,7 +192,7 @@ impl Gathering {
             (0, _) => {}
             // It is over since they do not come soon, which is known by other means.
             (_, Some(_)) if !self.come_soon() => {}
-            (_, Some(count)) => self.trial = Some(is_nearly_all(count, self.wanted)),
+            (_, Some(count)) => self.trial = Some(is_nearly_all(count, self.all_wanted())),
             // Whoever waits for none has cut the wait short. It says nothing, unless it was a long one.
             (1, None) => {}
             (_, None) => self.trial = Some(false),
@@ -183,7 +221,7 @@ impl Gathering {
     #[cfg(all(test, loom))]
     pub(super) fn set_usual(&mut self, pace: Duration, return_pace: Duration) {
         self.pace = Usual(Some(pace));
-        self.returns = Returns::usually(return_pace);
+        self.returns[0] = Returns::usually(return_pace);
     }
 
     #[cfg(all(test, loom))]
@@ -225,10 +263,16 @@ mod tests {
         Census::of(std::iter::repeat_n(WaitsFor::Kind(kind), count))
     }
 
+    /// A group of these ends, alone, and so many of the second kind form.
+    fn end(gathering: &mut Gathering, group: Census, forming: usize, took: Duration) {
+        let group = UnderWay { until: 0, census: group, is_old: false };
+        gathering.note_end(&group, &mut VecDeque::new(), &of_kind(1, forming), took);
+    }
+
     /// Three of a kind were in the last group, and two more formed when it ended.
     fn five_wanted() -> Gathering {
         let mut gathering = Gathering::default();
-        gathering.note_end(&of_kind(1, 3), &of_kind(1, 2), SYNC);
+        end(&mut gathering, of_kind(1, 3), 2, SYNC);
         gathering.stop_clock();
         gathering.pace = Usual(Some(SYNC));
         gathering
@@ -243,7 +287,7 @@ mod tests {
         gathering.keep_time(1);
         gathering.end(&of_kind(1, count));
         gathering.begin_anew();
-        gathering.note_end(&of_kind(1, count), &of_kind(1, forming), SYNC);
+        end(gathering, of_kind(1, count), forming, SYNC);
         gathering.stop_clock();
     }
 
@@ -328,31 +372,65 @@ mod tests {
     #[test]
     fn who_takes_long_to_come_back_is_not_waited_for() {
         let mut gathering = five_wanted();
-        gathering.returns = Returns::usually(SYNC);
+        gathering.returns[1] = Returns::usually(SYNC);
         assert!(!waits(&gathering, &of_kind(1, 4)));
-        gathering.returns = Returns::usually(Duration::ZERO);
+        gathering.returns[1] = Returns::usually(Duration::ZERO);
         assert!(waits(&gathering, &of_kind(1, 4)));
         gathering.keep_time(1);
-        gathering.returns = Returns::usually(SYNC);
+        gathering.returns[1] = Returns::usually(SYNC);
         gathering.end(&of_kind(1, 1));
         assert_eq!(gathering.trial, None);
     }
 
     #[test]
-    fn who_comes_back_is_counted_whatever_their_kind() {
+    fn who_comes_back_is_counted_among_their_kind() {
         let mut gathering = five_wanted();
-        gathering.returns = Returns::usually(SYNC);
+        let ended = Census::of([0, 1].map(WaitsFor::Kind).into_iter().cycle().take(8));
+        gathering.returns[1] = Returns::usually(SYNC);
         // Half of six are three.
-        gathering.note_end(&of_kind(0, 4), &of_kind(1, 2), SYNC);
+        end(&mut gathering, ended, 2, SYNC);
+        let [other, own] = [0, 1].map(WaitsFor::Kind);
         for (entry, count, are_soon) in [
+            (other, 9, false),
             (WaitsFor::None, 9, false),
             (WaitsFor::All, 9, false),
-            (WaitsFor::Kind(0), 2, false),
-            (WaitsFor::Kind(1), 1, true),
+            (own, 2, false),
+            (own, 1, true),
         ] {
             (0..count).for_each(|_| gathering.note_entry(entry));
-            assert_eq!(gathering.returns.are_soon(SYNC * 4 / 3), are_soon, "{entry:?}");
+            assert_eq!(gathering.returns[1].are_soon(SYNC * 4 / 3), are_soon, "{entry:?}");
         }
+    }
+
+    /// A group that ends behind another, beside which it was synced, says nothing of who was in that; one
+    /// that was alone has all who can be woken.
+    #[test]
+    fn the_end_of_a_group_beside_another_leaves_what_is_known_of_that() {
+        let mut under_way: VecDeque<UnderWay> = [of_kind(1, 1), of_kind(0, 2)]
+            .map(|census| UnderWay { until: 0, census, is_old: false })
+            .into();
+        let mut gathering = five_wanted();
+        let mut found = Vec::new();
+        let crowd = UnderWay { until: 0, census: of_kind(0, 64), is_old: false };
+        gathering.note_end(&crowd, &mut under_way, &of_kind(1, 0), SYNC);
+        found.push(gathering.wanted);
+        while let Some(group) = under_way.pop_front() {
+            assert!(group.is_old);
+            gathering.note_end(&group, &mut under_way, &of_kind(0, 1), SYNC);
+            found.push(gathering.wanted);
+        }
+        end(&mut gathering, of_kind(1, 3), 1, SYNC);
+        found.push(gathering.wanted);
+        assert_eq!(found, [[64, 0], [64, 1], [3, 1], [0, 4]]);
+    }
+
+    #[test]
+    fn who_is_wanted_of_any_kind_must_come_soon() {
+        let mut gathering = five_wanted();
+        gathering.returns[0] = Returns::usually(SYNC);
+        assert!(waits(&gathering, &of_kind(1, 4)), "none of them is wanted");
+        gathering.wanted = [1, 5];
+        assert!(!waits(&gathering, &of_kind(1, 4)));
     }
 
     /// However long this test takes.
@@ -360,12 +438,12 @@ mod tests {
     fn who_comes_within_a_third_of_a_sync_is_early() {
         let mut gathering = Gathering::default();
         assert!(!gathering.is_early(), "no group has ended");
-        gathering.note_end(&of_kind(0, 1), &of_kind(1, 0), SYNC);
+        end(&mut gathering, of_kind(0, 1), 0, SYNC);
         gathering.pace = Usual(Some(SYNC));
         assert!(gathering.is_early());
         gathering.ended = Some(Moment::ago(SYNC / 3));
         assert!(!gathering.is_early());
-        gathering.note_end(&Census::of([WaitsFor::None]), &of_kind(1, 0), SYNC);
+        end(&mut gathering, Census::of([WaitsFor::None]), 0, SYNC);
         assert!(!gathering.is_early(), "nobody was woken who is waited for");
     }
 
@@ -373,8 +451,8 @@ mod tests {
     fn groups_that_wait_for_nobody_say_nothing() {
         let mut gathering = five_wanted();
         let none = Census::of([WaitsFor::None, WaitsFor::All]);
-        gathering.note_end(&none, &of_kind(1, 0), Duration::ZERO);
-        assert_eq!((gathering.pace, gathering.wanted), (Usual(Some(SYNC)), 5));
+        end(&mut gathering, none, 0, Duration::ZERO);
+        assert_eq!((gathering.pace, gathering.wanted), (Usual(Some(SYNC)), [0, 5]));
     }
 
     #[test]
@@ -404,7 +482,7 @@ mod tests {
         let mut gathering = five_wanted();
         gathering.keep_time(1);
         gathering.end(&of_kind(1, 5));
-        gathering.note_end(&of_kind(1, 4), &of_kind(1, 1), SYNC);
+        end(&mut gathering, of_kind(1, 4), 1, SYNC);
         gathering.stop_clock();
         assert!(!waits(&gathering, &of_kind(1, 1)));
         gathering.begin_anew();
@@ -423,7 +501,7 @@ mod tests {
             let both = Census::of([WaitsFor::Kind(1), WaitsFor::None]);
             gathering.end(&both);
             gathering.begin_anew();
-            gathering.note_end(&both, &of_kind(1, 4), SYNC);
+            end(&mut gathering, both, 4, SYNC);
             gathering.stop_clock();
             assert_eq!(skips(&mut gathering), skipped, "{waited}");
         }
@@ -437,7 +515,7 @@ mod tests {
         for _ in 0..9 {
             gathering.end(&of_kind(1, 1));
             gathering.begin_anew();
-            gathering.note_end(&of_kind(1, 1), &of_kind(1, 4), SYNC);
+            end(&mut gathering, of_kind(1, 1), 4, SYNC);
         }
         assert_eq!((gathering.last_skips, gathering.skips), (1, 0));
     }

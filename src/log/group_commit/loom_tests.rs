@@ -18,7 +18,7 @@ use std::time::Duration;
 use loom::sync::atomic::AtomicUsize as Step;
 use loom::thread;
 
-use super::{Census, GroupCommit, Groups, LANES, Rejected, SEATS, WaitsFor};
+use super::{Census, GroupCommit, Groups, LANES, Rejected, SEATS, State, UnderWay, WaitsFor};
 use crate::sync::{Condvar, Mutex, lock, model, wait};
 
 /// An entry for which the disk never has room, and one for which it must be made.
@@ -546,14 +546,19 @@ fn who_was_woken_is_waited_for_and_nobody_waits_for_ever() {
     assert_eq!(seen.entries_at_once.load(Ordering::Relaxed), 2, "no group was formed");
 }
 
+/// A group of three has ended, which took a second.
+fn end_of_three(state: &mut State<Disk>) {
+    let ended = Census::of([WaitsFor::Kind(0); 3]);
+    let ended = UnderWay { until: 0, census: ended, is_old: false };
+    let State { gathering, under_way, .. } = state;
+    gathering.note_end(&ended, under_way, &Census::default(), Duration::from_secs(1));
+}
+
 /// Three are wanted, and come by and by.
 #[test]
 fn a_wait_goes_on_while_somebody_comes() {
     let seen = explore("group_commit.gather_on", Some(3), 3_850, Faults::default(), |commits| {
-        let three = Census::of([WaitsFor::Kind(0); 3]);
-        let mut state = lock(&commits.state);
-        state.gathering.note_end(&three, &Census::default(), Duration::from_secs(1));
-        drop(state);
+        end_of_three(&mut lock(&commits.state));
         assert_eq!(race(&commits, &[10, 11, 12]), [Ok(()); 3]);
         complete(&commits, &[10, 11, 12]);
         note_waits(&commits);
@@ -582,10 +587,9 @@ fn who_comes_back_sooner_or_later_than_before_is_waited_for_or_not() {
         ),
     ] {
         let seen = explore(name, Some(3), floor, Faults::default(), move |commits| {
-            let three = Census::of([WaitsFor::Kind(0); 3]);
             let mut state = lock(&commits.state);
             state.gathering.set_usual(pace, return_pace);
-            state.gathering.note_end(&three, &Census::default(), second);
+            end_of_three(&mut state);
             if are_soon {
                 // Those who come say nothing, and the next group that ends does.
                 state.gathering.set_usual(pace, return_pace);

@@ -9,7 +9,7 @@ use crate::sync::Moment;
 /// More than so many syncs is as slow as that: so a few fast times make up for many that were very slow.
 const SLOW: u32 = 2;
 
-/// Of those who wait for others of their kind.
+/// Those of one kind.
 #[derive(Default)]
 pub(super) struct Returns {
     /// From the end of a group until half of those are back who are wanted in the next.
