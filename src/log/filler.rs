@@ -3,7 +3,7 @@
 //! and no write after this group's sync touches a page of it.
 //!
 //! What fills is in the same write, behind the group's records: it is there with them, or, after a crash, in
-//! part or not at all, as a record of theirs may be. Nobody was promised anything of it.
+//! part or not at all, as a record of theirs may be.
 
 use std::ops::Range;
 

@@ -375,7 +375,7 @@ impl<G: Groups> GroupCommit<G> {
         let until = state.written;
         let order = state.groups_written;
         state.groups_written += 1;
-        state.under_way.push_back(UnderWay { until, census, is_old: false });
+        state.under_way.push_back(UnderWay::new(until, census));
         drop(state);
         let group = self.groups.write(entries, roles.lane);
         let mut state = lock(&self.state);

@@ -218,18 +218,15 @@ impl LogReader {
         // What is visible may end before a tail that was begun since.
         let end = located.end.unwrap_or(visible).min(visible).max(located.base);
         let limit = scanner.offset_of(end);
-        let page = scanner.first_page(limit).map_err(|error| directory.error(&name, "read", error));
-        let checked = match page {
+        let checked = match scanner.first_page(limit) {
             Ok(page) => check_header(page, &name, located).map_err(LogError::from),
-            Err(error) => Err(LogError::from(error)),
+            Err(error) => Err(directory.error(&name, "read", error).into()),
         };
-        match checked {
-            Ok(()) => Ok(scanner),
-            Err(error) => {
-                self.blocks = scanner.into_blocks();
-                Err(error)
-            }
+        if let Err(error) = checked {
+            self.blocks = scanner.into_blocks();
+            return Err(error);
         }
+        Ok(scanner)
     }
 }
 

@@ -34,6 +34,13 @@ pub(super) struct UnderWay {
     pub(super) is_old: bool,
 }
 
+impl UnderWay {
+    /// One that was written just now.
+    pub(super) fn new(until: u64, census: Census) -> UnderWay {
+        UnderWay { until, census, is_old: false }
+    }
+}
+
 impl Census {
     pub(super) fn of(entries: impl IntoIterator<Item = WaitsFor>) -> Census {
         let mut census = Census::default();

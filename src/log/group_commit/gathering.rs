@@ -126,10 +126,10 @@ impl Gathering {
 
     /// Whether those who are wanted come back soon.
     fn come_soon(&self) -> bool {
-        let wanted = (0..KINDS).filter(|kind| self.wanted[*kind] > 0);
-        self.pace
-            .0
-            .is_some_and(|pace| wanted.into_iter().all(|kind| self.returns[kind].are_soon(pace)))
+        let Some(pace) = self.pace.0 else {
+            return false;
+        };
+        (0..KINDS).all(|kind| self.wanted[kind] == 0 || self.returns[kind].are_soon(pace))
     }
 
     /// Whether who comes now was woken by the end of the last group, as far as can be told.
@@ -265,7 +265,7 @@ mod tests {
 
     /// A group of these ends, alone, and so many of the second kind form.
     fn end(gathering: &mut Gathering, group: Census, forming: usize, took: Duration) {
-        let group = UnderWay { until: 0, census: group, is_old: false };
+        let group = UnderWay::new(0, group);
         gathering.note_end(&group, &mut VecDeque::new(), &of_kind(1, forming), took);
     }
 
@@ -406,12 +406,11 @@ mod tests {
     /// that was alone has all who can be woken.
     #[test]
     fn the_end_of_a_group_beside_another_leaves_what_is_known_of_that() {
-        let mut under_way: VecDeque<UnderWay> = [of_kind(1, 1), of_kind(0, 2)]
-            .map(|census| UnderWay { until: 0, census, is_old: false })
-            .into();
+        let mut under_way: VecDeque<UnderWay> =
+            [of_kind(1, 1), of_kind(0, 2)].map(|census| UnderWay::new(0, census)).into();
         let mut gathering = five_wanted();
         let mut found = Vec::new();
-        let crowd = UnderWay { until: 0, census: of_kind(0, 64), is_old: false };
+        let crowd = UnderWay::new(0, of_kind(0, 64));
         gathering.note_end(&crowd, &mut under_way, &of_kind(1, 0), SYNC);
         found.push(gathering.wanted);
         while let Some(group) = under_way.pop_front() {

@@ -548,8 +548,7 @@ fn who_was_woken_is_waited_for_and_nobody_waits_for_ever() {
 
 /// A group of three has ended, which took a second.
 fn end_of_three(state: &mut State<Disk>) {
-    let ended = Census::of([WaitsFor::Kind(0); 3]);
-    let ended = UnderWay { until: 0, census: ended, is_old: false };
+    let ended = UnderWay::new(0, Census::of([WaitsFor::Kind(0); 3]));
     let State { gathering, under_way, .. } = state;
     gathering.note_end(&ended, under_way, &Census::default(), Duration::from_secs(1));
 }

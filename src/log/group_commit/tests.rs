@@ -85,8 +85,7 @@ fn groups_that_are_there_at_once_have_seats_of_their_own_and_none_has_the_last()
 fn a_committer_waits_in_the_seat_of_its_group() {
     let commit = GroupCommit::new(Crowd::default());
     let mut state = lock(&commit.state);
-    state.under_way =
-        [3, 5].map(|until| UnderWay { until, census: Census::default(), is_old: false }).into();
+    state.under_way = [3, 5].map(|until| UnderWay::new(until, Census::default())).into();
     for applied in 0..2 * SEATS as u64 {
         state.groups_applied = applied;
         let [first, second, next] = [0, 1, 2].map(|behind| seat_of_group(applied + behind));
@@ -100,11 +99,7 @@ fn forming() -> GroupCommit<Crowd> {
     let commit = GroupCommit::new(Crowd::default());
     {
         let mut state = lock(&commit.state);
-        state.under_way.push_back(UnderWay {
-            until: 1,
-            census: Census::of([WaitsFor::Kind(0)]),
-            is_old: false,
-        });
+        state.under_way.push_back(UnderWay::new(1, Census::of([WaitsFor::Kind(0)])));
         (state.submitted, state.written) = (2, 1);
         state.forming.push_back(());
         state.census = Census::of([WaitsFor::Kind(1)]);
@@ -154,7 +149,7 @@ fn gathering() -> GroupCommit<Crowd> {
         let mut state = lock(&commit.state);
         state.under_way.clear();
         let [ended, forming] = [0, 1].map(|_| Census::of([WaitsFor::Kind(1)]));
-        let ended = UnderWay { until: 1, census: ended, is_old: false };
+        let ended = UnderWay::new(1, ended);
         let State { gathering, under_way, .. } = &mut *state;
         gathering.note_end(&ended, under_way, &forming, Duration::from_secs(1));
         state.gathering.stop_clock();
@@ -181,11 +176,7 @@ fn one_is_called_to_wait_for_others_unless_somebody_does() {
 fn nobody_waits_for_others_while_a_group_is_under_way_or_what_hinders_is_something_else() {
     let commit = gathering();
     let mut state = lock(&commit.state);
-    state.under_way.push_back(UnderWay {
-        until: 1,
-        census: Census::of([WaitsFor::Kind(0)]),
-        is_old: false,
-    });
+    state.under_way.push_back(UnderWay::new(1, Census::of([WaitsFor::Kind(0)])));
     assert_eq!(state.readiness(), Readiness::NotDue, "they will go together");
     state.gathering.let_time_pass();
     assert_eq!(state.readiness(), Readiness::Due, "of another kind");
