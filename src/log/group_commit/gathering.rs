@@ -1,8 +1,9 @@
 //! Waiting for those who were woken a moment ago. When a group ends, its committers often come back with
 //! their next commits at once. If the first of them led, the others would wait for its sync and then for
 //! their own, and each group would hold half of them. So the first waits until as many are there as there
-//! were when the last group ended: for a third of a sync, and again while each such time brings somebody,
-//! but no longer than a sync from that end on. The one that makes them complete leads at once, and so does
+//! were when the last group ended: for a third of a sync, or for as long as it usually takes until they are
+//! back, if that is longer; and again while each such time brings somebody, but not much longer than a sync
+//! from that end on. The one that makes them complete leads at once, and so does
 //! whoever comes when the time is over. Entries that wait for none are not made to wait: with them the wait
 //! ends.
 //!
@@ -14,9 +15,9 @@
 //! once. (Where that group was there before, those who come early wait for it too: it is their way to get
 //! into step.)
 //!
-//! Where half of them take long to come back, for more than two thirds of a sync ([`Returns`]), nobody is
-//! waited for: whoever is there is led at once, and the others come during its sync, in which the
-//! processors have nothing else to do. So two halves take turns.
+//! Where they take longer to come back than a sync and [`HAND_OVERS`], twice as long as half of them take
+//! ([`Returns`]), nobody is waited for: whoever is there is led at once, and the others come during its sync,
+//! in which the processors have nothing else to do. So two parts take turns, which costs two syncs for one.
 //!
 //! Where they do not come back in that time, since they have something else to do, the wait was in vain, and
 //! is tried less and less often. So it is where as many come while that group is synced: they come at any
@@ -34,7 +35,10 @@ use crate::sync::Moment;
 const PATIENCE_MIN: Duration = Duration::from_micros(10);
 /// However long a sync takes.
 const PATIENCE_MAX: Duration = Duration::from_millis(10);
-/// Somebody must come in this part of a sync.
+/// What two halves that take turns lose beside their syncs: a leader has to be woken for each, and comes back
+/// from its sync to processors that are busy with the other half.
+pub(super) const HAND_OVERS: Duration = Duration::from_micros(200);
+/// In this part of a sync somebody comes, unless they are known to take longer.
 const SHARE: u32 = 3;
 /// Most groups that are written at once after a wait in vain, before another is made.
 const SKIPS_MAX: u32 = 63;
@@ -132,6 +136,12 @@ impl Gathering {
         (0..KINDS).all(|kind| self.wanted[kind] == 0 || self.returns[kind].are_soon(pace))
     }
 
+    /// How long they usually take to come back who are wanted; nothing where that is not known.
+    fn usual_return(&self) -> Duration {
+        let wanted = (0..KINDS).filter(|kind| self.wanted[*kind] > 0);
+        wanted.map(|kind| self.returns[kind].of_all()).max().unwrap_or_default()
+    }
+
     /// Whether who comes now was woken by the end of the last group, as far as can be told.
     pub(super) fn is_early(&self) -> bool {
         // In a model no time goes by, so nobody or everybody is.
@@ -155,7 +165,8 @@ impl Gathering {
             return None;
         }
         let (pace, since) = (self.pace.0?, self.ended.as_ref()?.elapsed());
-        let (part, total) = ((pace / SHARE).min(PATIENCE_MAX), pace.min(PATIENCE_MAX));
+        let part = (pace / SHARE).max(self.usual_return()).min(PATIENCE_MAX);
+        let total = (pace + HAND_OVERS).min(PATIENCE_MAX);
         let until = if self.waits > 0 { total } else { part };
         let patience = part.min(total.saturating_sub(since));
         (since < until && patience >= PATIENCE_MIN).then_some(patience)
@@ -337,7 +348,7 @@ mod tests {
     #[test]
     fn nobody_is_waited_for_long_after_the_last_group() {
         let part = Duration::from_millis(2);
-        let pace = Usual(Some(SHARE * part));
+        let (pace, total) = (Usual(Some(SHARE * part)), SHARE * part + HAND_OVERS);
         let mut gathering = Gathering { pace, ..five_wanted() };
         let mut wait = |ended_ago: Duration, waits| {
             (gathering.ended, gathering.waits) = (Some(Moment::ago(ended_ago)), waits);
@@ -347,13 +358,42 @@ mod tests {
         let begin = Moment::now();
         while wait(Duration::ZERO, 0).is_none() {}
         // Once begun it may go on for the rest of a sync.
-        let rest = wait(part * 5 / 2, 1);
+        let rest = wait(total - part / 2, 1);
         assert!(rest.is_none_or(|rest| rest <= part / 2), "{rest:?}");
-        assert_eq!(wait(part * 3 - PATIENCE_MIN, 1), None, "not for so little");
+        assert_eq!(wait(total - PATIENCE_MIN, 1), None, "not for so little");
         gathering.ended = Some(begin);
         while waits(&gathering, &of_kind(1, 1)) {}
         let elapsed = gathering.ended.as_ref().map(Moment::elapsed);
-        assert!(elapsed >= Some(part * 3 - PATIENCE_MIN), "{elapsed:?}");
+        assert!(elapsed >= Some(total - PATIENCE_MIN), "{elapsed:?}");
+    }
+
+    /// The first of many may come late, since to call them takes long; and who keeps the time is not to look
+    /// again and again.
+    #[test]
+    fn a_wait_is_as_long_as_they_usually_take_to_come_back() {
+        let millisecond = Duration::from_millis(1);
+        let mut gathering = five_wanted();
+        gathering.pace = Usual(Some(6 * millisecond));
+        let mut wait = |half, ended| {
+            gathering.returns[1] = Returns::usually(half);
+            gathering.ended = Some(ended);
+            gathering.patience(&of_kind(1, 1))
+        };
+        let ended = || Moment::in_future(SYNC);
+        assert_eq!(wait(millisecond / 2, ended()), Some(2 * millisecond));
+        assert_eq!(wait(millisecond * 3 / 2, ended()), Some(3 * millisecond));
+        let most = (6 * millisecond + HAND_OVERS) / 2;
+        assert_eq!(wait(most, ended()), Some(2 * most));
+        assert_eq!(wait(most + PATIENCE_MIN, ended()), None);
+        // However long this test takes until here.
+        assert_eq!(wait(most, Moment::ago(6 * millisecond + HAND_OVERS)), None);
+        let late = || Moment::ago(2 * millisecond);
+        assert_eq!(wait(Duration::ZERO, late()), None);
+        while wait(most, late()).is_none() {}
+        // Of others nothing is known that matters.
+        gathering.returns = [Returns::usually(most), Returns::default()];
+        gathering.ended = Some(ended());
+        assert_eq!(gathering.patience(&of_kind(1, 1)), Some(2 * millisecond));
     }
 
     #[test]
@@ -398,7 +438,7 @@ mod tests {
             (own, 1, true),
         ] {
             (0..count).for_each(|_| gathering.note_entry(entry));
-            assert_eq!(gathering.returns[1].are_soon(SYNC * 4 / 3), are_soon, "{entry:?}");
+            assert_eq!(gathering.returns[1].are_soon(SYNC * 15 / 8), are_soon, "{entry:?}");
         }
     }
 

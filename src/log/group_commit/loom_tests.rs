@@ -575,12 +575,12 @@ fn who_comes_back_sooner_or_later_than_before_is_waited_for_or_not() {
     // A time of zero and a sync of one second are all that the models know; both change what is usual by an
     // eighth.
     for (name, floor, pace, return_pace, are_soon, entries) in [
-        ("group_commit.gather_sooner", 3_500, second, second * 3 / 4, false, vec![10, 11, 12]),
+        ("group_commit.gather_sooner", 3_500, second, second * 11 / 20, false, vec![10, 11, 12]),
         (
             "group_commit.gather_later",
             105_000,
             second * 2,
-            second * 5 / 4,
+            second * 15 / 16,
             true,
             vec![10, 11, 12, 13],
         ),

@@ -3,11 +3,19 @@
 
 use std::time::Duration;
 
+use super::gathering::HAND_OVERS;
 use super::usual::Usual;
 use crate::sync::Moment;
 
-/// More than so many syncs is as slow as that: so a few fast times make up for many that were very slow.
+/// More than so many times what is soon is as slow as that: so a few fast times make up for many very slow
+/// ones.
 const SLOW: u32 = 2;
+
+/// How long half of them may take to be worth a wait for all, with syncs of `pace`. Then all are in one group
+/// after a sync and twice as long; two parts in turn take two syncs for the same, and hand over twice.
+fn soon(pace: Duration) -> Duration {
+    (pace + HAND_OVERS) / 2
+}
 
 /// Those of one kind.
 #[derive(Default)]
@@ -31,7 +39,7 @@ impl Returns {
     /// A group with `count` of them has ended, and `wanted` are wanted in the next; a sync takes `pace`.
     pub(super) fn note_end(&mut self, count: usize, wanted: usize, pace: Duration) {
         if self.awaited.take().is_some() {
-            self.usual.note(SLOW * pace);
+            self.usual.note(SLOW * soon(pace));
         }
         // The first to come back is often the one that led, who did not have to be woken. Alone it tells
         // nothing; and what many took says nothing about two.
@@ -52,14 +60,19 @@ impl Returns {
         awaited.left -= 1;
         if awaited.left == 0 {
             let took = awaited.since.elapsed().saturating_mul(awaited.half) / awaited.of;
-            self.usual.note(took.min(SLOW * pace));
+            self.usual.note(took.min(SLOW * soon(pace)));
             self.awaited = None;
         }
     }
 
+    /// How long all of them usually take to come back; nothing where that is not known.
+    pub(super) fn of_all(&self) -> Duration {
+        2 * self.usual.0.unwrap_or_default()
+    }
+
     /// Whether they come back so soon that all are worth a wait, with syncs of `pace`.
     pub(super) fn are_soon(&self, pace: Duration) -> bool {
-        self.usual.0.is_none_or(|usual| usual <= pace * 2 / 3)
+        self.usual.0.is_none_or(|usual| usual <= soon(pace))
     }
 
     /// Those of whom this is known, and none of whom is awaited.
@@ -81,11 +94,13 @@ mod tests {
     }
 
     #[test]
-    fn half_of_them_are_soon_when_they_take_two_thirds_of_a_sync() {
+    fn they_are_soon_who_take_no_longer_than_a_sync_and_the_hand_overs() {
         assert!(Returns::default().are_soon(SYNC), "nothing is known");
-        for (ninths, are_soon) in [(0, true), (6, true), (7, false), (90, false)] {
-            let returns = Returns::usually(SYNC * ninths / 9);
-            assert_eq!(returns.are_soon(SYNC), are_soon, "{ninths}");
+        let (most, more) = ((SYNC + HAND_OVERS) / 2, Duration::from_nanos(1));
+        for (half, are_soon) in [(most, true), (most + more, false), (10 * SYNC, false)] {
+            let returns = Returns::usually(half);
+            assert_eq!(returns.are_soon(SYNC), are_soon, "{half:?}");
+            assert_eq!(returns.of_all(), 2 * half);
         }
     }
 
@@ -145,13 +160,13 @@ mod tests {
             returns.awaited.as_mut().expect("there are enough").since = Moment::ago(SYNC);
             come(&mut returns, 4, pace);
         }
-        assert_eq!(returns.usual.0, Some(SLOW * pace));
+        assert_eq!(returns.usual.0, Some(SLOW * soon(pace)));
         let fast = (0..99).take_while(|_| {
             returns.note_end(8, 8, pace);
             returns.awaited.as_mut().expect("there are enough").since = Moment::in_future(SYNC);
             come(&mut returns, 4, pace);
             !returns.are_soon(pace)
         });
-        assert_eq!(fast.count(), 8);
+        assert_eq!(fast.count(), 5);
     }
 }
