@@ -16,6 +16,9 @@ use crate::storage::{File, Map, read_full_at};
 /// How much at a time is asked whether it is but zeros, in search of a header.
 const PIECE: usize = 1 << 10;
 
+/// What may lie between two large records: an ack, or what fills up a group to a page.
+const BETWEEN: usize = 4 << 10;
+
 /// Bytes read at once where a file begins, at most. From the first read Linux guesses how much to read ahead:
 /// after a page alone it does so hardly at all in the whole file, half of the time; after a block, the first
 /// wait is longer.
@@ -23,6 +26,10 @@ const FIRST_MAX: usize = 128 << 10;
 
 const _: () =
     assert!(FIRST_MAX < BLOCK_MAX, "nothing is read ahead behind a page that is no record");
+const _: () = assert!(
+    (BLOCK_KEPT_MAX / BLOCK_MAX) * BETWEEN <= BLOCK_MIN,
+    "so many large records, and what lies between, fit into a block that is kept"
+);
 
 /// Where the bytes of a segment come from.
 pub(crate) enum Origin {
@@ -86,8 +93,8 @@ pub(crate) struct Scanner {
     blocks: Blocks,
     block_at: u64,
     block_size: usize,
-    /// Bytes of the last record, if it was larger than a block: the next one may be so too, perhaps behind an
-    /// ack. Then it is read with its header, and a little more.
+    /// Bytes of the last record, if it was larger than a block: the next one may be so too, perhaps behind a
+    /// small one. Then it is read with its header, and a little more.
     large: usize,
     any_lsn: bool,
 }
@@ -383,7 +390,8 @@ impl Scanner {
         let ahead = self.blocks.next_ahead;
         let wanted = match large {
             0 => ahead,
-            _ => (ahead / large).max(1) * large + BLOCK_MIN,
+            // Who comes to the last of them asks for this much behind it.
+            _ => (ahead / large).max(1) * (large + BETWEEN) + BETWEEN,
         };
         let offset = self.block_at + end as u64;
         let size = limit.saturating_sub(offset).min(wanted as u64) as usize;
@@ -394,7 +402,7 @@ impl Scanner {
 
 /// Bytes that are to be there behind a record that was so large.
 fn behind(large: usize) -> u64 {
-    if large > 0 { (large + BLOCK_MIN) as u64 } else { 0 }
+    if large > 0 { (large + BETWEEN) as u64 } else { 0 }
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]
@@ -568,12 +576,39 @@ mod tests {
                 asked.extend(request.iter().map(|(request, _)| request.size));
             }
             let one = size.next_multiple_of(8) + HEADER_SIZE;
-            let first = if one > BLOCK_MAX { one + BLOCK_MIN } else { BLOCK_MAX };
+            let first = if one > BLOCK_MAX { one + 2 * BETWEEN } else { BLOCK_MAX };
             assert_eq!(asked.first(), Some(&first), "{size}");
             assert!(
                 asked.iter().any(|asked| *asked > (BLOCK_KEPT_MAX - BLOCK_MIN) / 2),
                 "{asked:?}"
             );
+        }
+    }
+
+    /// Whatever their size, and whatever small ones lie between.
+    #[test]
+    fn large_records_are_read_once() {
+        for size in [BLOCK_MAX, 300_000, 349_400, 400_000, 520_008, BLOCK_KEPT_MAX - 3 * BETWEEN] {
+            for between in [None, Some(0), Some(104), Some(BETWEEN - HEADER_SIZE)] {
+                let (mut bytes, mut places) = (vec![0; PAGE as usize], Vec::new());
+                while bytes.len() < 20 << 20 {
+                    for payload in [Some(size), between].into_iter().flatten() {
+                        places.push(bytes.len() as u64);
+                        let next = record(payload, bytes.len() as u64);
+                        bytes.extend_from_slice(&next);
+                    }
+                }
+                let (limit, mut read) = (bytes.len() as u64, 0);
+                let [mut scanner, ..] = scanners(&bytes);
+                let mut block_at = 0;
+                for at in places {
+                    scanner.blocks.ahead.iter().for_each(ReadAhead::wait_for_read);
+                    scanner.record_at(at, limit).expect("whole");
+                    read += if scanner.block_at == block_at { 0 } else { scanner.block_size };
+                    block_at = scanner.block_at;
+                }
+                assert!(read < bytes.len() * 21 / 20, "{size}, {between:?}: {read}");
+            }
         }
     }
 
