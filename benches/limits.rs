@@ -1,6 +1,6 @@
 //! Bare loops without queue or recovery that do the least of what a channel does: how much of what it misses
-//! is the disk's and the machine's own. No proof: a cleverer loop may do better. Beside S2 and S10 stands the
-//! channel itself. Plain numbers; every loop has its turn in every round. Rates are medians of the rounds,
+//! is the disk's and the machine's own. No proof: a cleverer loop may do better. Beside S2, S3 and S10 stands
+//! the channel itself. Plain numbers; every loop has its turn in every round. Rates are medians of the rounds,
 //! percentiles are of all rounds together. "Direct" is past the system's cache, and left out where that
 //! cannot be.
 //!
@@ -14,7 +14,7 @@ mod support;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{channel, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -200,15 +200,20 @@ fn waking() {
 }
 
 /// S3: a group that always holds everybody, so that no sync is for a part of them. One thread more leads.
+/// The channel is held against its own single producer.
 fn groups() {
     println!(
         "\nproducers          commits/s   times one producer   p99 in raw syncs   p99 of one in raw syncs"
     );
+    let place = support::directory();
+    let (channel, body) =
+        (support::channel(&place, support::options()), Bytes::from(vec![7; BODY]));
+    let put = || support::put(&channel, &body, 1);
     for producers in [8, 64] {
         let (mut raw, mut other) = (Raw::new(), Raw::new());
         let (size, bytes) = (record(1), vec![9; producers * record(1)]);
         let [direct, other_direct] = [(); 2].map(|()| Direct::new(bytes.len()));
-        let times = [(); 4].map(|()| Mutex::new(Vec::new()));
+        let times = [(); 6].map(|()| Mutex::new(Vec::new()));
         let timed = |times: &Mutex<Vec<Duration>>, commit: &mut dyn FnMut()| {
             let begin = Instant::now();
             commit();
@@ -217,20 +222,26 @@ fn groups() {
         let rates = rounds([
             &mut || rate(|| timed(&times[0], &mut || raw.commit(&bytes[..size]))),
             &mut || full_groups(producers, &mut || other.commit(&bytes), &times[1]),
+            &mut || rate(|| timed(&times[2], &mut || put())),
+            &mut || {
+                let rate = at_once(producers, &put, &times[3]);
+                while support::take(&channel, 1000) > 0 {}
+                rate
+            },
             &mut || {
                 direct_rate(&direct, |direct| {
-                    timed(&times[2], &mut || direct.commit(size, |_| ()));
+                    timed(&times[4], &mut || direct.commit(size, |_| ()));
                 })
             },
             &mut || {
                 other_direct.as_ref().map_or(f64::NAN, |direct| {
-                    full_groups(producers, &mut || direct.commit(bytes.len(), |_| ()), &times[3])
+                    full_groups(producers, &mut || direct.commit(bytes.len(), |_| ()), &times[5])
                 })
             },
         ]);
         let mut times = times.map(|times| times.into_inner().expect("no panic"));
         let sync = percentile(&mut times[0], 50).as_secs_f64();
-        for (number, name) in [(0, ""), (2, "direct")] {
+        for (number, name) in [(0, ""), (2, "channel"), (4, "direct")] {
             let (one, all) = (rates[number], rates[number + 1]);
             if all.is_nan() {
                 continue;
@@ -238,11 +249,32 @@ fn groups() {
             let [one_p99, p99] = [number, number + 1]
                 .map(|number| percentile(&mut times[number], 99).as_secs_f64() / sync);
             println!(
-                "{producers:9} {name:6} {all:11.0} {:20.1} {p99:18.1} {one_p99:25.1}",
+                "{producers:9} {name:7} {all:10.0} {:20.1} {p99:18.1} {one_p99:25.1}",
                 all / one
             );
         }
     }
+}
+
+/// Commits a second of so many threads that commit at once.
+fn at_once(threads: usize, commit: &(dyn Fn() + Sync), times: &Mutex<Vec<Duration>>) -> f64 {
+    let begin = Instant::now();
+    let produce = || {
+        let mut own = Vec::new();
+        while begin.elapsed() < TIME {
+            let begin = Instant::now();
+            commit();
+            own.push(begin.elapsed());
+        }
+        let commits = own.len();
+        times.lock().expect("no panic").extend(own);
+        commits
+    };
+    let commits: usize = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(produce)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
+    });
+    commits as f64 / begin.elapsed().as_secs_f64()
 }
 
 fn percentile(times: &mut [Duration], percent: usize) -> Duration {
@@ -307,13 +339,24 @@ fn acks() {
     let [one, again, other] = &files;
     let direct = Direct::new(record(100));
     let append = |direct: &Direct, size| direct.commit(size, |record| record.fill(9));
-    let mut turn = 0;
-    let [alone, same, apart, direct_alone, direct_both] = rounds([
+    let (mut turn, acked) = (0, AtomicU64::new(0));
+    let [alone, next, same, apart, direct_alone, direct_both] = rounds([
         &mut || {
             rate(|| {
                 turn += 1;
                 put_batch(one, turn);
             })
+        },
+        &mut || {
+            put_and_ack(
+                &|turn| {
+                    let ack = acked.load(Ordering::Acquire).to_le_bytes();
+                    let mut bytes = vec![9; record(100)];
+                    bytes.extend_from_slice(&ack.repeat(72 / ack.len()));
+                    commit(one, &bytes, turn % 16 * (64 << 10));
+                },
+                &|turn| acked.store(turn, Ordering::Release),
+            )
         },
         &mut || put_and_ack(&|turn| put_batch(one, turn), &|turn| put_ack(again, turn)),
         &mut || put_and_ack(&|turn| put_batch(one, turn), &|turn| put_ack(other, turn)),
@@ -325,7 +368,8 @@ fn acks() {
             })
         },
     ]);
-    println!("\nbatches of 100      commits/s alone   share left with durable acks beside");
+    println!("\nbatches of 100      commits/s alone   share left with acks beside");
+    println!("lazy, in the next   {alone:15.0} {:37.2}", next / alone);
     println!("in the same file    {alone:15.0} {:37.2}", same / alone);
     println!("in another file     {alone:15.0} {:37.2}", apart / alone);
     if direct.is_some() {
@@ -351,15 +395,15 @@ fn put_and_ack(put: &dyn Fn(u64), ack: &(dyn Fn(u64) + Sync)) -> f64 {
 }
 
 fn put_ack(file: &File, turn: u64) {
-    commit(file, 72, (1 << 20) + turn % 1000 * 72);
+    commit(file, &[9; 72], (1 << 20) + turn % 1000 * 72);
 }
 
 fn put_batch(file: &File, turn: u64) {
-    commit(file, record(100), turn % 16 * (64 << 10));
+    commit(file, &vec![9; record(100)], turn % 16 * (64 << 10));
 }
 
-fn commit(file: &File, size: usize, offset: u64) {
-    file.write_all_at(&vec![9; size], offset).expect("works");
+fn commit(file: &File, bytes: &[u8], offset: u64) {
+    file.write_all_at(bytes, offset).expect("works");
     file.sync_data().expect("works");
 }
 
