@@ -200,7 +200,8 @@ fn waking() {
 }
 
 /// S3: a group that always holds everybody, so that no sync is for a part of them. One thread more leads.
-/// The channel is held against its own single producer.
+/// Its threads have nothing to do, or, "encoded", make and leave a record each. The channel is held against its
+/// own single producer.
 fn groups() {
     println!(
         "\nproducers          commits/s   times one producer   p99 in raw syncs   p99 of one in raw syncs"
@@ -210,10 +211,11 @@ fn groups() {
         (support::channel(&place, support::options()), Bytes::from(vec![7; BODY]));
     let put = || support::put(&channel, &body, 1);
     for producers in [8, 64] {
-        let (mut raw, mut other) = (Raw::new(), Raw::new());
+        let [mut raw, mut other, mut alone, mut together] = [(); 4].map(|()| Raw::new());
         let (size, bytes) = (record(1), vec![9; producers * record(1)]);
+        let gathered = Mutex::new(Vec::new());
         let [direct, other_direct] = [(); 2].map(|()| Direct::new(bytes.len()));
-        let times = [(); 6].map(|()| Mutex::new(Vec::new()));
+        let times = [(); 8].map(|()| Mutex::new(Vec::new()));
         let timed = |times: &Mutex<Vec<Duration>>, commit: &mut dyn FnMut()| {
             let begin = Instant::now();
             commit();
@@ -221,27 +223,42 @@ fn groups() {
         };
         let rates = rounds([
             &mut || rate(|| timed(&times[0], &mut || raw.commit(&bytes[..size]))),
-            &mut || full_groups(producers, &mut || other.commit(&bytes), &times[1]),
-            &mut || rate(|| timed(&times[2], &mut || put())),
+            &mut || full_groups(producers, &|| (), &mut || other.commit(&bytes), &times[1]),
             &mut || {
-                let rate = at_once(producers, &put, &times[3]);
+                rate(|| {
+                    timed(&times[2], &mut || {
+                        gather(&gathered, &body);
+                        alone.commit(&std::mem::take(&mut *gathered.lock().expect("no panic")));
+                    });
+                })
+            },
+            &mut || {
+                let commit = &mut || {
+                    together.commit(&std::mem::take(&mut *gathered.lock().expect("no panic")));
+                };
+                full_groups(producers, &|| gather(&gathered, &body), commit, &times[3])
+            },
+            &mut || rate(|| timed(&times[4], &mut || put())),
+            &mut || {
+                let rate = at_once(producers, &put, &times[5]);
                 while support::take(&channel, 1000) > 0 {}
                 rate
             },
             &mut || {
                 direct_rate(&direct, |direct| {
-                    timed(&times[4], &mut || direct.commit(size, |_| ()));
+                    timed(&times[6], &mut || direct.commit(size, |_| ()));
                 })
             },
             &mut || {
                 other_direct.as_ref().map_or(f64::NAN, |direct| {
-                    full_groups(producers, &mut || direct.commit(bytes.len(), |_| ()), &times[5])
+                    let commit = &mut || direct.commit(bytes.len(), |_| ());
+                    full_groups(producers, &|| (), commit, &times[7])
                 })
             },
         ]);
         let mut times = times.map(|times| times.into_inner().expect("no panic"));
         let sync = percentile(&mut times[0], 50).as_secs_f64();
-        for (number, name) in [(0, ""), (2, "channel"), (4, "direct")] {
+        for (number, name) in [(0, ""), (2, "encoded"), (4, "channel"), (6, "direct")] {
             let (one, all) = (rates[number], rates[number + 1]);
             if all.is_nan() {
                 continue;
@@ -282,9 +299,22 @@ fn percentile(times: &mut [Duration], percent: usize) -> Duration {
     times[(times.len() * percent / 100).min(times.len() - 1)]
 }
 
-/// Commits a second of so many threads that go in step: this one waits for all, writes and syncs for them by
-/// `commit`, and wakes each.
-fn full_groups(producers: usize, commit: &mut dyn FnMut(), times: &Mutex<Vec<Duration>>) -> f64 {
+/// What a thread must do that has an event to commit: make it, encode and checksum it, and leave it.
+fn gather(gathered: &Mutex<Vec<u8>>, body: &Bytes) {
+    let event = Event::new(body.clone());
+    let mut own = vec![0; record(1)];
+    encode(&mut own, std::iter::once(&event.body[..]));
+    gathered.lock().expect("no panic").extend_from_slice(&own);
+}
+
+/// Commits a second of so many threads that go in step: each does `prepare`; this one waits for all, writes and
+/// syncs for them by `commit`, and wakes each.
+fn full_groups(
+    producers: usize,
+    prepare: &(dyn Fn() + Sync),
+    commit: &mut dyn FnMut(),
+    times: &Mutex<Vec<Duration>>,
+) -> f64 {
     let (turn, arrived) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let (leader, begin) = (std::thread::current(), Instant::now());
     let (mut groups, mut ends) = (0, false);
@@ -293,6 +323,7 @@ fn full_groups(producers: usize, commit: &mut dyn FnMut(), times: &Mutex<Vec<Dur
             let mut own = Vec::new();
             for group in 1.. {
                 let begin = Instant::now();
+                prepare();
                 if arrived.fetch_add(1, Ordering::AcqRel) + 1 == producers * group {
                     leader.unpark();
                 }
