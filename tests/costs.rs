@@ -464,6 +464,21 @@ fn reading_ahead_reads_nothing_twice() {
     }
 }
 
+/// Nor do bytes go twice through memory where records are large, whatever fills up their groups to a page.
+#[test]
+fn the_bytes_of_large_records_are_read_once() {
+    for background in [false, true] {
+        let options = options().segment_size(32 << 20).memory_tail(0).background(background);
+        let (channel, counts) = channel(options);
+        let commits = 100;
+        (0..commits).for_each(|_| put(&channel, 1000));
+        let before = counts.read_bytes.load(Relaxed);
+        (0..commits).for_each(|_| take(&channel, 1000));
+        let (read, size) = (counts.read_bytes.load(Relaxed) - before, commits * record_size(1000));
+        assert!(read < size * 21 / 20, "{read} bytes for {size}, background: {background}");
+    }
+}
+
 /// Allocations per commit do not depend on the number of its events, but for the vectors that grow.
 #[test]
 fn no_allocation_for_each_event() {
