@@ -8,8 +8,7 @@ use std::time::Duration;
 pub enum Durability {
     /// After a sync: no crash of process, kernel or power loses the events. The default. Commits of several
     /// threads share syncs: the first may wait for those that were with it in the last one, for a third of a
-    /// sync or as long as they usually take to come, on while they come, for a sync and 0.2 ms at most, or 10
-    /// ms; less and less often where they do not come.
+    /// sync, on while they come, for one and a half or 10 ms at most; seldom where they do not come.
     Sync,
     /// After the write; a sync follows within the interval. A crash of the process loses nothing, a power
     /// cut at most what was committed within the interval.

@@ -1,11 +1,11 @@
 //! Waiting for those who were woken a moment ago. When a group ends, its committers often come back with
 //! their next commits at once. If the first of them led, the others would wait for its sync and then for
 //! their own, and each group would hold half of them. So the first waits until as many are there as there
-//! were when the last group ended: for a third of a sync, or for as long as it usually takes until they are
-//! back, if that is longer; and again while each such time brings somebody, but not much longer than a sync
-//! from that end on. The one that makes them complete leads at once, and so does
-//! whoever comes when the time is over. Entries that wait for none are not made to wait: with them the wait
-//! ends.
+//! were when the last group ended: for a third of a sync, and again while each such time brings somebody,
+//! but no longer than one and a half from that end on. To call many takes long, so the first of them may come
+//! later than that third: nobody is late who comes while they usually do. The one that makes them complete
+//! leads at once, and so does whoever comes when the time is over. Entries that wait for none are not made to
+//! wait: with them the wait ends.
 //!
 //! A producer and a consumer come back together too, though they are of two kinds: who takes what a group
 //! has put is woken by its end as its committer is. If one of them led, and the other beside it through the
@@ -38,7 +38,7 @@ const PATIENCE_MAX: Duration = Duration::from_millis(10);
 /// What two halves that take turns lose beside their syncs: a leader has to be woken for each, and comes back
 /// from its sync to processors that are busy with the other half.
 pub(super) const HAND_OVERS: Duration = Duration::from_micros(200);
-/// In this part of a sync somebody comes, unless they are known to take longer.
+/// Somebody must come in this part of a sync.
 const SHARE: u32 = 3;
 /// Most groups that are written at once after a wait in vain, before another is made.
 const SKIPS_MAX: u32 = 63;
@@ -165,9 +165,9 @@ impl Gathering {
             return None;
         }
         let (pace, since) = (self.pace.0?, self.ended.as_ref()?.elapsed());
-        let part = (pace / SHARE).max(self.usual_return()).min(PATIENCE_MAX);
-        let total = (pace + HAND_OVERS).min(PATIENCE_MAX);
-        let until = if self.waits > 0 { total } else { part };
+        let part = (pace / SHARE).min(PATIENCE_MAX);
+        let total = (pace + pace / 2).min(PATIENCE_MAX);
+        let until = if self.waits > 0 { total } else { part.max(self.usual_return()) };
         let patience = part.min(total.saturating_sub(since));
         (since < until && patience >= PATIENCE_MIN).then_some(patience)
     }
@@ -348,7 +348,7 @@ mod tests {
     #[test]
     fn nobody_is_waited_for_long_after_the_last_group() {
         let part = Duration::from_millis(2);
-        let (pace, total) = (Usual(Some(SHARE * part)), SHARE * part + HAND_OVERS);
+        let (pace, total) = (Usual(Some(SHARE * part)), SHARE * part * 3 / 2);
         let mut gathering = Gathering { pace, ..five_wanted() };
         let mut wait = |ended_ago: Duration, waits| {
             (gathering.ended, gathering.waits) = (Some(Moment::ago(ended_ago)), waits);
@@ -357,7 +357,7 @@ mod tests {
         assert_eq!(wait(part, 0), None, "not begun so late");
         let begin = Moment::now();
         while wait(Duration::ZERO, 0).is_none() {}
-        // Once begun it may go on for the rest of a sync.
+        // Once begun it may go on for half a sync more.
         let rest = wait(total - part / 2, 1);
         assert!(rest.is_none_or(|rest| rest <= part / 2), "{rest:?}");
         assert_eq!(wait(total - PATIENCE_MIN, 1), None, "not for so little");
@@ -367,33 +367,32 @@ mod tests {
         assert!(elapsed >= Some(total - PATIENCE_MIN), "{elapsed:?}");
     }
 
-    /// The first of many may come late, since to call them takes long; and who keeps the time is not to look
-    /// again and again.
+    /// The first of many may come late, since to call them takes long. However long this test takes.
     #[test]
-    fn a_wait_is_as_long_as_they_usually_take_to_come_back() {
-        let millisecond = Duration::from_millis(1);
+    fn a_wait_begins_while_they_usually_come_back() {
+        let (millisecond, sync) = (Duration::from_millis(1), Duration::from_millis(6));
         let mut gathering = five_wanted();
-        gathering.pace = Usual(Some(6 * millisecond));
+        gathering.pace = Usual(Some(sync));
         let mut wait = |half, ended| {
             gathering.returns[1] = Returns::usually(half);
             gathering.ended = Some(ended);
             gathering.patience(&of_kind(1, 1))
         };
-        let ended = || Moment::in_future(SYNC);
-        assert_eq!(wait(millisecond / 2, ended()), Some(2 * millisecond));
-        assert_eq!(wait(millisecond * 3 / 2, ended()), Some(3 * millisecond));
-        let most = (6 * millisecond + HAND_OVERS) / 2;
-        assert_eq!(wait(most, ended()), Some(2 * most));
-        assert_eq!(wait(most + PATIENCE_MIN, ended()), None);
-        // However long this test takes until here.
-        assert_eq!(wait(most, Moment::ago(6 * millisecond + HAND_OVERS)), None);
-        let late = || Moment::ago(2 * millisecond);
-        assert_eq!(wait(Duration::ZERO, late()), None);
+        let most = (sync + HAND_OVERS) / 2;
+        for half in [Duration::ZERO, millisecond, most] {
+            assert_eq!(wait(half, Moment::in_future(SYNC)), Some(sync / SHARE), "{half:?}");
+        }
+        assert_eq!(wait(most + PATIENCE_MIN, Moment::in_future(SYNC)), None, "not soon");
+        let late = || Moment::ago(sync / SHARE);
+        for half in [Duration::ZERO, millisecond] {
+            assert_eq!(wait(half, late()), None, "{half:?}");
+        }
         while wait(most, late()).is_none() {}
-        // Of others nothing is known that matters.
+        assert_eq!(wait(most, Moment::ago(2 * most)), None);
+        // What is known of others does not matter.
         gathering.returns = [Returns::usually(most), Returns::default()];
-        gathering.ended = Some(ended());
-        assert_eq!(gathering.patience(&of_kind(1, 1)), Some(2 * millisecond));
+        gathering.ended = Some(late());
+        assert_eq!(gathering.patience(&of_kind(1, 1)), None);
     }
 
     #[test]
