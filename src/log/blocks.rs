@@ -14,10 +14,10 @@ pub(super) const BLOCK_MAX: usize = 256 << 10;
 
 /// Bytes read ahead at once at most: more than otherwise, since to wake the thread that reads costs as much
 /// as reading some of them.
-const AHEAD_MAX: usize = 1 << 20;
+pub(super) const AHEAD_MAX: usize = 1 << 20;
 
 /// The largest block that is read ahead, or kept: a long record must not hold its memory.
-pub(super) const BLOCK_KEPT_MAX: usize = AHEAD_MAX + BLOCK_MIN;
+pub(super) const BLOCK_KEPT_MAX: usize = AHEAD_MAX + 2 * BLOCK_MIN;
 
 /// Blocks kept that events handed out may still use, to be read into again: new memory costs time.
 pub(super) const BLOCKS_KEPT: usize = 2;

@@ -11,9 +11,9 @@
 //! has put is woken by its end as its committer is. If one of them led, and the other beside it through the
 //! second lane, two syncs of one file would be under way, and each take longer. So who comes in that first
 //! third of a sync and finds the other's group under way waits for its end, and for the other to come back:
-//! then both are in one group, and wake together. Whoever comes later comes at a time of its own, and goes at
-//! once. (Where that group was there before, those who come early wait for it too: it is their way to get
-//! into step.)
+//! then both are in one group, and wake together. Whoever comes later comes at a time of its own, and does
+//! not wait for a group of the other kind. (Where that group was there before, those who come early wait for
+//! it too: it is their way to get into step.)
 //!
 //! Where they take longer to come back than a sync and [`HAND_OVERS`], twice as long as half of them take
 //! ([`Returns`]), nobody is waited for: whoever is there is led at once, and the others come during its sync,
@@ -136,10 +136,10 @@ impl Gathering {
         (0..KINDS).all(|kind| self.wanted[kind] == 0 || self.returns[kind].are_soon(pace))
     }
 
-    /// How long they usually take to come back who are wanted; nothing where that is not known.
-    fn usual_return(&self) -> Duration {
-        let wanted = (0..KINDS).filter(|kind| self.wanted[*kind] > 0);
-        wanted.map(|kind| self.returns[kind].of_all()).max().unwrap_or_default()
+    /// How long those of the kinds that form usually take to come back; nothing where that is not known.
+    fn usual_return(&self, forming: &Census) -> Duration {
+        let kinds = (0..KINDS).filter(|kind| forming.of_kind(*kind) > 0 && self.wanted[*kind] > 0);
+        kinds.map(|kind| self.returns[kind].of_all()).max().unwrap_or_default()
     }
 
     /// Whether who comes now was woken by the end of the last group, as far as can be told.
@@ -167,7 +167,7 @@ impl Gathering {
         let (pace, since) = (self.pace.0?, self.ended.as_ref()?.elapsed());
         let part = (pace / SHARE).min(PATIENCE_MAX);
         let total = (pace + pace / 2).min(PATIENCE_MAX);
-        let until = if self.waits > 0 { total } else { part.max(self.usual_return()) };
+        let until = if self.waits > 0 { total } else { part.max(self.usual_return(forming)) };
         let patience = part.min(total.saturating_sub(since));
         (since < until && patience >= PATIENCE_MIN).then_some(patience)
     }
@@ -389,10 +389,15 @@ mod tests {
         }
         while wait(most, late()).is_none() {}
         assert_eq!(wait(most, Moment::ago(2 * most)), None);
-        // What is known of others does not matter.
+        // What is known of those does not matter who are wanted, and of whom none is here.
+        gathering.wanted = [5, 5];
         gathering.returns = [Returns::usually(most), Returns::default()];
         gathering.ended = Some(late());
         assert_eq!(gathering.patience(&of_kind(1, 1)), None);
+        while {
+            gathering.ended = Some(late());
+            gathering.patience(&of_kind(0, 1)).is_none()
+        } {}
     }
 
     #[test]
