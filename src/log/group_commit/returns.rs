@@ -12,8 +12,8 @@ use crate::sync::Moment;
 const SLOW: u32 = 2;
 
 /// How long half of them may take to be worth a wait for all, with syncs of `pace`: all in one group take a
-/// sync and twice as long, two parts in turn two syncs for the same, and they hand over twice. (Where the wait
-/// ends before the last are back, most are, and a wait in vain is tried less often.)
+/// sync and twice as long, two parts in turn two syncs for the same, and they hand over twice. (Where the
+/// wait ends before the last are back, most are, and a wait in vain is tried less often.)
 fn soon(pace: Duration) -> Duration {
     (pace + HAND_OVERS) / 2
 }
