@@ -214,6 +214,7 @@ fn groups() {
         let [mut raw, mut other, mut alone, mut together] = [(); 4].map(|()| Raw::new());
         let (size, bytes) = (record(1), vec![9; producers * record(1)]);
         let gathered = Mutex::new(Vec::new());
+        let all_gathered = || std::mem::take(&mut *gathered.lock().expect("no panic"));
         let [direct, other_direct] = [(); 2].map(|()| Direct::new(bytes.len()));
         let times = [(); 8].map(|()| Mutex::new(Vec::new()));
         let timed = |times: &Mutex<Vec<Duration>>, commit: &mut dyn FnMut()| {
@@ -228,14 +229,12 @@ fn groups() {
                 rate(|| {
                     timed(&times[2], &mut || {
                         gather(&gathered, &body);
-                        alone.commit(&std::mem::take(&mut *gathered.lock().expect("no panic")));
+                        alone.commit(&all_gathered());
                     });
                 })
             },
             &mut || {
-                let commit = &mut || {
-                    together.commit(&std::mem::take(&mut *gathered.lock().expect("no panic")));
-                };
+                let commit = &mut || together.commit(&all_gathered());
                 full_groups(producers, &|| gather(&gathered, &body), commit, &times[3])
             },
             &mut || rate(|| timed(&times[4], &mut || put())),

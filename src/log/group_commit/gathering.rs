@@ -392,12 +392,12 @@ mod tests {
         // What is known of those does not matter who are wanted, and of whom none is here.
         gathering.wanted = [5, 5];
         gathering.returns = [Returns::usually(most), Returns::default()];
-        gathering.ended = Some(late());
-        assert_eq!(gathering.patience(&of_kind(1, 1)), None);
-        while {
+        let mut wait = |forming| {
             gathering.ended = Some(late());
-            gathering.patience(&of_kind(0, 1)).is_none()
-        } {}
+            gathering.patience(&forming)
+        };
+        assert_eq!(wait(of_kind(1, 1)), None);
+        while wait(of_kind(0, 1)).is_none() {}
     }
 
     #[test]
