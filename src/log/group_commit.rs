@@ -11,6 +11,7 @@
 
 mod census;
 mod gathering;
+mod groups;
 mod returns;
 mod roles;
 mod usual;
@@ -20,6 +21,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 pub(crate) use census::WaitsFor;
+pub(crate) use groups::Groups;
 
 use census::{Census, UnderWay};
 use gathering::Gathering;
@@ -38,44 +40,6 @@ const SEATS: usize = TURN + 1;
 /// The last seat. As many groups can be under way as there are lanes, and one more forms: so many are before
 /// it.
 const TURN: usize = LANES + 1;
-
-/// What is committed, and how.
-pub(crate) trait Groups {
-    /// One commit.
-    type Entry;
-    /// Commits that were written together.
-    type Group;
-    /// Why the log stopped.
-    type Error: Clone;
-
-    /// What `entry` waits for; always the same for the same entry.
-    fn waits_for(&self, entry: &Self::Entry) -> WaitsFor;
-
-    /// How many entries from the front can be written as they are; 0 when room must be made first.
-    fn fits(&self, entries: &VecDeque<Self::Entry>) -> usize;
-
-    /// Makes room for `entry`. Nothing is being written or synced meanwhile, and all earlier groups have
-    /// been applied. False when there can be none.
-    fn make_room(&self, entry: &Self::Entry) -> Result<bool, Self::Error>;
-
-    /// Takes an entry for which there is no room; its commit returns as if it had been done.
-    fn refuse(&self, entry: Self::Entry);
-
-    /// Writes. Calls never overlap and come in the order of the log.
-    fn write(&self, entries: Vec<Self::Entry>, lane: usize) -> Result<Self::Group, Self::Error>;
-
-    /// Makes a group durable, if it needs to be. Calls overlap, one for each lane.
-    fn sync(&self, group: &Self::Group) -> Result<(), Self::Error>;
-
-    /// Makes a group count. Calls never overlap and come in the order of the log.
-    fn apply(&self, group: Self::Group);
-
-    /// The error everybody gets when one of the calls above has panicked.
-    fn broken(&self) -> Self::Error;
-
-    /// The error of an entry that comes after the last.
-    fn closed(&self) -> Self::Error;
-}
 
 /// A group on its way from the write to its end.
 struct Written<G: Groups> {
@@ -122,6 +86,8 @@ struct State<G: Groups> {
     under_way: VecDeque<UnderWay>,
     groups_written: u64,
     groups_applied: u64,
+    /// Entries for which there was no room, with their tickets, until their committers take them back.
+    refused: Vec<(u64, G::Entry)>,
     /// Who waits in each seat, so that nobody is called who is not there.
     waiting: [usize; SEATS],
     /// Entries with a lower ticket count, though some may not be done: their group is being applied. A
@@ -155,6 +121,7 @@ impl<G: Groups> GroupCommit<G> {
             under_way: VecDeque::with_capacity(LANES),
             groups_written: 0,
             groups_applied: 0,
+            refused: Vec::new(),
             waiting: [0; SEATS],
             counting: 0,
             failed: None,
@@ -189,8 +156,8 @@ impl<G: Groups> GroupCommit<G> {
         self.wake_everybody(state);
     }
 
-    /// Commits `entry` and returns when its group counts.
-    pub(crate) fn commit(&self, entry: G::Entry) -> Result<(), Rejected<G>> {
+    /// Commits `entry` and returns when its group counts; or returns the entry, when there is no room for it.
+    pub(crate) fn commit(&self, entry: G::Entry) -> Result<Option<G::Entry>, Rejected<G>> {
         let mut state = lock(&self.state);
         let ticket = self.enter(&mut state, entry)?;
         self.follow(state, ticket).map_err(|error| Rejected { error, entry: None })
@@ -201,7 +168,7 @@ impl<G: Groups> GroupCommit<G> {
         let mut state = lock(&self.state);
         let ticket = self.enter(&mut state, entry).map_err(|rejected| rejected.error)?;
         state.closed = true;
-        self.follow(state, ticket)
+        self.follow(state, ticket).map(|_| ())
     }
 
     /// Leaves `entry`, one that waits for all, for the next group, without waiting for it. Nobody is called
@@ -226,15 +193,16 @@ impl<G: Groups> GroupCommit<G> {
         Err(Rejected { error, entry: Some(entry) })
     }
 
-    /// Waits until the entry with `ticket` is done, leading whenever nobody else does.
+    /// Waits until the entry with `ticket` is done, leading whenever nobody else does; returns it, if it was
+    /// refused.
     fn follow<'a>(
         &'a self,
         mut state: MutexGuard<'a, State<G>>,
         ticket: u64,
-    ) -> Result<(), G::Error> {
+    ) -> Result<Option<G::Entry>, G::Error> {
         loop {
             if state.done > ticket {
-                return Ok(());
+                return Ok(state.take_refused(ticket));
             }
             if let Some(error) = &state.failed
                 && (ticket >= state.counting || planted!(CountedAndFailed))
@@ -417,7 +385,11 @@ impl<G: Groups> GroupCommit<G> {
             Ok(true) => state.forming.push_front(first),
             Ok(false) => {
                 state.census.subtract(&Census::of([self.groups.waits_for(&first)]));
-                self.groups.refuse(first);
+                let ticket = state.written;
+                match self.groups.waits_for(&first) {
+                    WaitsFor::All => self.groups.refuse(first),
+                    _ => state.refused.push((ticket, first)),
+                }
                 // Everything before it is done, so it may be done out of any group.
                 state.written += 1;
                 state.done = state.written;
@@ -439,7 +411,7 @@ impl<G: Groups> GroupCommit<G> {
         }
         state.counting = until;
         drop(state);
-        self.groups.apply(group);
+        let remains = self.groups.apply(group);
         let mut state = lock(&self.state);
         state.groups_applied += 1;
         let State { under_way, census, gathering, .. } = &mut *state;
@@ -448,6 +420,7 @@ impl<G: Groups> GroupCommit<G> {
         }
         state.done = if planted!(AckOneGroupEarly) { state.written } else { until };
         self.wake(state, &[seat_of_group(order), TURN]);
+        drop(remains);
     }
 }
 
@@ -481,6 +454,12 @@ impl<G: Groups> State<G> {
             Readiness::Due => !self.forming.is_empty(),
         };
         (is_wanted && self.waiting[seat] > 0).then_some(seat)
+    }
+
+    /// The entry with this ticket, which is done, if it was refused.
+    fn take_refused(&mut self, ticket: u64) -> Option<G::Entry> {
+        let index = self.refused.iter().position(|(refused, _)| *refused == ticket)?;
+        Some(self.refused.swap_remove(index).1)
     }
 
     /// Where the committer with a ticket that is not done waits.

@@ -6,6 +6,8 @@
 //! The first piece of a large record is written last, because the header in it has the checksum of all. A
 //! crash before that leaves no record there, as a crash within a single write may.
 
+use std::ops::RangeInclusive;
+
 use super::behind::Behind;
 use super::directory::Directory;
 use super::filler::Filler;
@@ -31,8 +33,19 @@ const UNCOPIED_SHARE: usize = 4;
 /// and so are records of a group of this size and larger: a call of their own costs less than a copy.
 pub(super) const UNCOPIED: usize = PIECE_MAX / UNCOPIED_SHARE;
 
+/// Records of up to these bytes are encoded by the thread that writes them, into the memory where they are
+/// gathered: to have each in memory of its own first, and to copy it from there, costs more than others
+/// gain by it.
+const SMALL: usize = 4 << 10;
+
+/// Sizes of records that are best encoded before they are handed in, by the threads that commit, in a log
+/// with segments of this size.
+pub(super) fn early_sizes(segment_size: u64) -> RangeInclusive<usize> {
+    SMALL + 1..=whole_size(segment_size)
+}
+
 /// Bytes of the largest record that is written as a whole, in a log with segments of this size.
-pub(super) fn whole_size(segment_size: u64) -> usize {
+fn whole_size(segment_size: u64) -> usize {
     let size = usize::try_from(segment_size / WHOLE_SHARE).unwrap_or(WHOLE_MAX);
     size.clamp(WHOLE_MIN, WHOLE_MAX)
 }
@@ -71,8 +84,41 @@ impl Out for Vec<u8> {
 pub(crate) enum Outgoing<'a, P> {
     /// Encoded.
     Ready(&'a mut PendingRecord),
-    /// Larger than what is written whole ([`Log::whole_size`](super::Log::whole_size)).
-    Streamed(&'a P),
+    /// Smaller or larger than that pays ([`Log::early_sizes`](super::Log::early_sizes)).
+    ToEncode(&'a P),
+}
+
+impl<P: Payload> Outgoing<'_, P> {
+    pub(super) fn size(&self) -> u64 {
+        match self {
+            Outgoing::Ready(record) => record.size(),
+            Outgoing::ToEncode(payload) => record_size(payload.size()) as u64,
+        }
+    }
+
+    /// Whether it is written in pieces.
+    pub(super) fn is_streamed(&self) -> bool {
+        matches!(self, Outgoing::ToEncode(_)) && self.size() > SMALL as u64
+    }
+}
+
+/// Appends a record of this payload to `bytes`; it is to be at `offset`, its place.
+fn append_record(
+    bytes: &mut Vec<u8>,
+    payload: &impl Payload,
+    seed: &Seed,
+    (offset, place): (u64, Place),
+) {
+    let begin = bytes.len();
+    bytes.resize(begin + HEADER_SIZE, 0);
+    payload.encode(bytes);
+    let encoded = &bytes[begin + HEADER_SIZE..];
+    assert_eq!(encoded.len(), payload.size(), "a payload is as long as it says");
+    let size = u32::try_from(encoded.len()).expect("it is small");
+    let sum = (size, crc32fast::hash(encoded));
+    bytes.resize(begin + record_size(size as usize), 0);
+    let header = &mut bytes[begin..begin + HEADER_SIZE];
+    seal(header, payload.kind(), sum, seed, (offset, place));
 }
 
 /// Where a group is written.
@@ -81,6 +127,7 @@ pub(super) struct Pieces<'a> {
     pub(super) file: &'a dyn File,
     pub(super) name: &'a str,
     pub(super) base: Lsn,
+    pub(super) seed: &'a Seed,
     pub(super) behind: &'a Behind,
     /// Bytes of a piece.
     pub(super) size: usize,
@@ -100,18 +147,41 @@ impl Pieces<'_> {
         Ok(())
     }
 
-    /// Writes a record at `offset`, its place, and what fills up its group in the same call.
-    pub(super) fn write_filled(
+    /// Writes a record at `offset`, its place, with what fills up its group behind it; or gathers both, to be
+    /// written with those that come. One that is `alone` in its group goes from where it is.
+    pub(super) fn write_record(
         &self,
-        record: &mut PendingRecord,
-        offset: u64,
+        record: Outgoing<'_, impl Payload>,
+        (offset, place): (u64, Place),
         filler: &Filler,
-        seed: &Seed,
+        is_alone: bool,
+        buffers: &mut Buffers,
     ) -> Result<(), StorageError> {
-        record.with_more(|bytes| {
-            filler.append(bytes, seed);
-            self.write(bytes, offset)
-        })
+        let gathered = &mut buffers.gathered;
+        match record {
+            Outgoing::ToEncode(payload) if record.is_streamed() => {
+                self.write_gathered(gathered, offset)?;
+                self.stream(payload, (offset, place), buffers)
+            }
+            Outgoing::ToEncode(payload) => {
+                append_record(gathered, payload, self.seed, (offset, place));
+                filler.append(gathered, self.seed);
+                Ok(())
+            }
+            Outgoing::Ready(record) if is_alone || record.size() >= UNCOPIED as u64 => {
+                self.write_gathered(gathered, offset)?;
+                record.place(self.seed, offset, place);
+                record.with_more(|bytes| {
+                    filler.append(bytes, self.seed);
+                    self.write(bytes, offset)
+                })
+            }
+            Outgoing::Ready(record) => {
+                gathered.extend_from_slice(record.place(self.seed, offset, place));
+                filler.append(gathered, self.seed);
+                Ok(())
+            }
+        }
     }
 
     /// Writes what was gathered of records that end at `end`, and empties it.
@@ -125,15 +195,14 @@ impl Pieces<'_> {
         Ok(())
     }
 
-    /// Writes a record of this payload at `offset`, and says how long it is.
-    pub(super) fn stream(
+    /// Writes a record of this payload at `offset`, its place, in pieces.
+    fn stream(
         &self,
         payload: &impl Payload,
-        seed: &Seed,
         (offset, place): (u64, Place),
         buffers: &mut Buffers,
-    ) -> Result<u64, StorageError> {
-        let Buffers { first, piece } = buffers;
+    ) -> Result<(), StorageError> {
+        let Buffers { first, piece, .. } = buffers;
         first.clear();
         piece.clear();
         piece.resize(HEADER_SIZE, 0);
@@ -149,15 +218,17 @@ impl Pieces<'_> {
         self.write(stream.piece, stream.at)?;
         let stated_size = u32::try_from(size).expect("it was looked at before it was handed in");
         let sum = (stated_size, stream.hasher.finalize());
-        seal(&mut first[..HEADER_SIZE], payload.kind(), sum, seed, (offset, place));
-        self.write(first, offset)?;
-        Ok(record_size(size) as u64)
+        seal(&mut first[..HEADER_SIZE], payload.kind(), sum, self.seed, (offset, place));
+        self.write(first, offset)
     }
 }
 
-/// Memory of the pieces of a record, used again and again.
+/// Memory of what is written, used again and again.
 #[derive(Default)]
 pub(super) struct Buffers {
+    /// Small records, one behind the other.
+    pub(super) gathered: Vec<u8>,
+    /// The pieces of a large one.
     first: Vec<u8>,
     piece: Vec<u8>,
 }

@@ -1,7 +1,7 @@
 //! Writing the log: appending groups of records, taking checkpoints, and giving back the files of segments
 //! nothing needs any more. How one segment follows another is in the file beside.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -14,7 +14,7 @@ use super::pool::Pool;
 use super::record::{Place, Seed};
 use super::segment::{PAGE, SegmentHeader, segment_name};
 use super::slots::Slots;
-use super::stream::{Buffers, Outgoing, Payload, Pieces, UNCOPIED, piece_size, whole_size};
+use super::stream::{Buffers, Outgoing, Payload, Pieces, early_sizes, piece_size};
 use crate::storage::{File, StorageError};
 use crate::sync::{AtomicBool, AtomicU64, Mutex, lock};
 
@@ -60,7 +60,6 @@ pub(super) struct Writer {
     pub(super) next_sequence: u64,
     /// Descriptions of its file: one for each lane, and one for [`Behind`].
     pub(super) lanes: Vec<Arc<dyn File>>,
-    pub(super) gathered: Vec<u8>,
     pub(super) buffers: Buffers,
 }
 
@@ -73,8 +72,8 @@ impl Writer {
         lanes: Vec<Arc<dyn File>>,
     ) -> Writer {
         let (name, seed) = (segment_name(header.number).into(), header.seed());
-        let (gathered, buffers) = (Vec::new(), Buffers::default());
-        Writer { header, name, seed, offset, next_sequence, lanes, gathered, buffers }
+        let buffers = Buffers::default();
+        Writer { header, name, seed, offset, next_sequence, lanes, buffers }
     }
 
     pub(super) fn end(&self) -> Lsn {
@@ -125,9 +124,9 @@ impl Log {
         PAGE + size <= lock(&self.writer).header.capacity
     }
 
-    /// Records that are larger are written in pieces.
-    pub(crate) fn whole_size(&self) -> usize {
-        whole_size(self.segment_size)
+    /// Sizes of records that are best encoded before they are handed in. Larger ones are written in pieces.
+    pub(crate) fn early_sizes(&self) -> RangeInclusive<usize> {
+        early_sizes(self.segment_size)
     }
 
     /// Whether a reader has the segment being written open.
@@ -196,6 +195,7 @@ impl Log {
             file: &*file,
             name: &name,
             base: writer.header.base,
+            seed: &writer.seed,
             behind: &self.behind,
             size: piece_size(self.segment_size),
             between: &|| {
@@ -207,39 +207,24 @@ impl Log {
         let count = records.len();
         let mut places = Vec::with_capacity(count);
         let mut end = writer.offset;
-        writer.gathered.clear();
+        writer.buffers.gathered.clear();
         for (record, events) in records {
             let lsn = writer.header.base.plus(end - PAGE);
             let place = Place { lsn, watermark, sequence: writer.next_sequence };
             places.push((place.lsn, place.sequence));
             writer.next_sequence += events;
-            end += match record {
-                Outgoing::Streamed(payload) => {
-                    pieces.write_gathered(&mut writer.gathered, end)?;
-                    pieces.stream(payload, &writer.seed, (end, place), &mut writer.buffers)?
-                }
-                Outgoing::Ready(record) => {
-                    let (size, sequence) = (record.size(), writer.next_sequence);
-                    let next = Place { lsn: lsn.plus(size), sequence, watermark };
-                    let is_last = places.len() == count;
-                    let room = if is_last { writer.header.capacity } else { 0 };
-                    let filler = Filler::new(writer.offset..end + size, room, next);
-                    let bytes = record.place(&writer.seed, end, place);
-                    if count == 1 || bytes.len() >= UNCOPIED {
-                        pieces.write_gathered(&mut writer.gathered, end)?;
-                        pieces.write_filled(record, end, &filler, &writer.seed)?;
-                    } else {
-                        writer.gathered.extend_from_slice(bytes);
-                        filler.append(&mut writer.gathered, &writer.seed);
-                    }
-                    size + filler.size()
-                }
-            };
-            if writer.gathered.len() >= pieces.size {
-                pieces.write_gathered(&mut writer.gathered, end)?;
+            let size = record.size();
+            let next = Place { lsn: lsn.plus(size), sequence: writer.next_sequence, watermark };
+            let is_last = places.len() == count;
+            let room = if is_last && !record.is_streamed() { writer.header.capacity } else { 0 };
+            let filler = Filler::new(writer.offset..end + size, room, next);
+            let buffers = &mut writer.buffers;
+            pieces.write_record(record, (end, place), &filler, count == 1, buffers)?;
+            end += size + filler.size();
+            if is_last || buffers.gathered.len() >= pieces.size {
+                pieces.write_gathered(&mut buffers.gathered, end)?;
             }
         }
-        pieces.write_gathered(&mut writer.gathered, end)?;
         writer.offset = end;
         if planted!(WatermarkEarly) {
             self.raise_watermark(writer.end());
@@ -420,7 +405,7 @@ pub(super) mod tests {
     use super::super::open::LogOptions;
     use super::super::record::{HEADER_SIZE, Kind, PendingRecord};
     use super::super::scan::{Origin, Scanner};
-    use super::super::stream::Out;
+    use super::super::stream::{Out, UNCOPIED};
     use super::*;
     use crate::storage::Access;
     use crate::storage::sim::{CallKind, Fault, FaultPlan, SimDisk};
@@ -531,7 +516,7 @@ pub(super) mod tests {
             let (mut before, mut behind) = (encoded(11), encoded(13));
             let group = [
                 (Outgoing::Ready(&mut before), 0),
-                (Outgoing::Streamed(&slices), 0),
+                (Outgoing::ToEncode(&slices), 0),
                 (Outgoing::Ready(&mut behind), 0),
             ];
             let group = log.append(group.into_iter(), 0, &|| {}).expect("works");
@@ -556,7 +541,7 @@ pub(super) mod tests {
             disk.set_plan(plan.on(&[CallKind::Write]).after(failing));
             let before = disk.calls();
             let slices = Slices(vec![piece_size(log.segment_size) / 5; 12]);
-            let record = [(Outgoing::Streamed(&slices), 0)].into_iter();
+            let record = [(Outgoing::ToEncode(&slices), 0)].into_iter();
             if log.append(record, 0, &|| {}).is_ok() {
                 break;
             }

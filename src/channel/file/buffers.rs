@@ -37,17 +37,17 @@ impl Buffers {
         Vec::with_capacity(size)
     }
 
-    /// Keeps buffers, at the expense of those that were not used for long.
-    pub(super) fn give_back(&self, buffers: impl Iterator<Item = Vec<u8>>) {
-        let mut buffers = buffers.filter(|buffer| buffer.capacity() >= BUFFER_MIN).peekable();
-        if buffers.peek().is_none() {
-            return;
+    /// Keeps buffers, at the expense of those that were not used for long. Hands over what is not kept, to be
+    /// dropped with nobody kept waiting.
+    pub(super) fn give_back(&self, buffers: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+        let is_worth_it = |buffer: &Vec<u8>| buffer.capacity() >= BUFFER_MIN;
+        if !buffers.iter().any(is_worth_it) {
+            return buffers;
         }
-        let mut outdated = Vec::new();
+        let (large, mut outdated): (Vec<_>, _) = buffers.into_iter().partition(is_worth_it);
         let mut waiting = lock(&self.0);
-        buffers.for_each(|buffer| waiting.keep(buffer, &mut outdated));
-        // Memory is given back with nobody kept waiting.
-        drop(waiting);
+        large.into_iter().for_each(|buffer| waiting.keep(buffer, &mut outdated));
+        outdated
     }
 }
 
@@ -89,11 +89,11 @@ mod tests {
     fn i9_what_is_kept_is_bounded() {
         let buffers = Buffers::default();
         let large = KEPT_MAX / 4;
-        buffers.give_back((0..20).map(|_| vec![1; large]));
-        assert_eq!(kept(&buffers), [large; 4]);
-        buffers.give_back([vec![1; large / 2]].into_iter());
+        let outdated = buffers.give_back((0..20).map(|_| vec![1; large]).collect());
+        assert_eq!((kept(&buffers), outdated.len()), (vec![large; 4], 16));
+        buffers.give_back(vec![vec![1; large / 2]]);
         assert_eq!(kept(&buffers), [large, large, large, large / 2], "the oldest went");
-        buffers.give_back([vec![1; KEPT_MAX + 1]].into_iter());
+        buffers.give_back(vec![vec![1; KEPT_MAX + 1]]);
         assert_eq!(kept(&buffers), [0; 0], "one that is larger than all may be");
     }
 
@@ -106,7 +106,7 @@ mod tests {
             for size in [72, large, BUFFER_MIN, large / PART_MIN + 1] {
                 let buffer = buffers.take(size);
                 assert!(buffer.is_empty() && buffer.capacity() >= size);
-                buffers.give_back([buffer].into_iter());
+                buffers.give_back(vec![buffer]);
             }
         }
         assert_eq!(kept(&buffers), [BUFFER_MIN, large]);

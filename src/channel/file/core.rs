@@ -2,8 +2,9 @@
 //! both.
 
 use std::collections::VecDeque;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::buffers::Buffers;
 use super::codec::{encode_ack, encode_put};
@@ -12,16 +13,24 @@ use super::tail::{Tail, TailRecord};
 use crate::channel::Stopped;
 use crate::channel::signal::Signal;
 use crate::channel::transaction::{Cursors, PutBatch};
-use crate::event::Event;
 use crate::log::{
     Appended, Claim, Groups, Kind, Log, Lsn, Outgoing, Payload, PendingRecord, View, WaitsFor,
     filled_max, record_size,
 };
 use crate::storage::StorageError;
-use crate::sync::{Mutex, lock};
+use crate::sync::{AtomicBool, Mutex, lock};
 
 /// Bytes one group may have at most, one record excepted: what waits behind a group waits for all of it.
 const GROUP_SIZE_MAX: u64 = 8 << 20;
+
+/// Records of puts from so many bytes on, and those that are written in pieces, wait for none: to write them
+/// takes a good part of a sync, and goes on beside it. Nor does what no transaction commits, which is rare.
+const LARGE: u64 = 128 << 10;
+
+/// Puts that need a sync wait for each other, to go together, and so do acks. Puts and acks go together when
+/// the same end of a group has set them off.
+const PUTS: WaitsFor = WaitsFor::Kind(0);
+const ACKS: WaitsFor = WaitsFor::Kind(1);
 
 /// What everybody may see: the state at the end of the last group that counts.
 pub(crate) struct Shown {
@@ -54,8 +63,8 @@ pub(crate) enum Ended {
 enum Record {
     None,
     Encoded(PendingRecord),
-    /// A put of so many bytes, encoded while it is written.
-    Streamed(u64),
+    /// A put of so many bytes, encoded when it is written.
+    ToEncode(u64),
 }
 
 /// One commit on its way to the log.
@@ -64,17 +73,7 @@ pub(crate) struct Entry {
     effect: Effect,
     /// Its group is to be synced before it counts.
     sync: bool,
-    refusal: Option<Arc<Refusal>>,
-}
-
-/// Where a commit that was refused for want of disk space leaves what it held.
-#[derive(Default)]
-pub(crate) struct Refusal(Mutex<Option<Effect>>);
-
-impl Refusal {
-    pub(crate) fn take(&self) -> Option<Effect> {
-        lock(&self.0).take()
-    }
+    waits_for: WaitsFor,
 }
 
 /// What a commit does when it counts.
@@ -126,51 +125,54 @@ impl Acks {
 }
 
 impl Entry {
-    /// A record of up to `whole_size` bytes is encoded now, by the thread that commits, a larger one while it
-    /// is written.
+    /// A record of a size in `early` is encoded now, by the thread that commits; any other when it is
+    /// written.
     pub(crate) fn put(
-        (buffers, whole_size): (&Buffers, usize),
+        buffers: &Buffers,
+        early: &RangeInclusive<usize>,
         batch: PutBatch,
         sync: bool,
-        refusal: &Arc<Refusal>,
     ) -> Entry {
         let size = record_size(Payload::size(&batch));
         let record = match u32::try_from(size).expect("limits keep a record far below 4 GiB") {
-            _ if size <= whole_size => {
+            _ if early.contains(&size) => {
                 Record::Encoded(encode_put(buffers.take(filled_max(size)), &batch))
             }
-            size => Record::Streamed(u64::from(size)),
+            size => Record::ToEncode(u64::from(size)),
         };
-        Entry { record, effect: Effect::Put(batch), sync, refusal: Some(Arc::clone(refusal)) }
+        let is_large = size as u64 >= LARGE || size > *early.end();
+        let waits_for = if sync && !is_large { PUTS } else { WaitsFor::None };
+        Entry { record, effect: Effect::Put(batch), sync, waits_for }
     }
 
-    pub(crate) fn ack(acks: Acks, sync: bool, refusal: &Arc<Refusal>) -> Entry {
-        let record = Record::Encoded(encode_ack(&acks.ranges, acks.size, &acks.cursors));
-        Entry { record, effect: Effect::Ack(acks), sync, refusal: Some(Arc::clone(refusal)) }
+    pub(crate) fn ack(acks: Acks, sync: bool) -> Entry {
+        let waits_for = if sync { ACKS } else { WaitsFor::None };
+        Entry { waits_for, ..Entry::lazy_ack(acks, sync) }
     }
 
     /// As [`Entry::ack`], with nobody waiting for it.
     pub(crate) fn lazy_ack(acks: Acks, sync: bool) -> Entry {
         let record = Record::Encoded(encode_ack(&acks.ranges, acks.size, &acks.cursors));
-        Entry { record, effect: Effect::Ack(acks), sync, refusal: None }
+        Entry { record, effect: Effect::Ack(acks), sync, waits_for: WaitsFor::All }
     }
 
     /// A record that says nothing but what its header says.
     pub(crate) fn bare(kind: Kind) -> Entry {
         let record = Record::Encoded(PendingRecord::new(kind, 0, |_| {}));
-        Entry { record, effect: Effect::Nothing, sync: true, refusal: None }
+        Entry { record, effect: Effect::Nothing, sync: true, waits_for: WaitsFor::None }
     }
 
     /// No record: only a sync of all that was written before.
     pub(crate) fn sync_only() -> Entry {
-        Entry { record: Record::None, effect: Effect::Nothing, sync: true, refusal: None }
+        let (effect, waits_for) = (Effect::Nothing, WaitsFor::None);
+        Entry { record: Record::None, effect, sync: true, waits_for }
     }
 
-    /// The events of a put that was not taken.
-    pub(crate) fn into_events(self) -> Vec<Event> {
+    /// The put that it was to be, if it was one; to be committed again, or its events given back.
+    pub(crate) fn into_put(self) -> Option<PutBatch> {
         match self.effect {
-            Effect::Put(batch) => batch.events,
-            Effect::Ack(_) | Effect::Nothing => Vec::new(),
+            Effect::Put(batch) => Some(batch),
+            Effect::Ack(_) | Effect::Nothing => None,
         }
     }
 
@@ -178,15 +180,15 @@ impl Entry {
         match &self.record {
             Record::None => 0,
             Record::Encoded(record) => record.size(),
-            Record::Streamed(size) => *size,
+            Record::ToEncode(size) => *size,
         }
     }
 
     fn outgoing(&mut self) -> Option<Outgoing<'_, PutBatch>> {
         match (&mut self.record, &self.effect) {
             (Record::Encoded(record), _) => Some(Outgoing::Ready(record)),
-            (Record::Streamed(_), Effect::Put(batch)) => Some(Outgoing::Streamed(batch)),
-            (Record::Streamed(_) | Record::None, _) => None,
+            (Record::ToEncode(_), Effect::Put(batch)) => Some(Outgoing::ToEncode(batch)),
+            (Record::ToEncode(_) | Record::None, _) => None,
         }
     }
 
@@ -203,19 +205,17 @@ impl Entry {
     }
 }
 
-/// Records of puts from so many bytes on do not wait to share a sync.
-const LARGE: u64 = 128 << 10;
-
-/// Puts that need a sync wait for each other, to go together, and so do acks. Puts and acks go together when
-/// the same end of a group has set them off.
-const PUTS: WaitsFor = WaitsFor::Kind(0);
-const ACKS: WaitsFor = WaitsFor::Kind(1);
-
 /// Entries that were written together.
 pub(crate) struct Group {
     entries: Vec<Entry>,
     appended: Appended,
     sync: bool,
+}
+
+/// Memory that a group leaves which counts, held for its drop.
+pub(crate) struct Remains {
+    _records: Vec<Vec<u8>>,
+    _outdated: Vec<Arc<TailRecord>>,
 }
 
 /// Log and queue, and how a group of commits changes them.
@@ -227,6 +227,9 @@ pub(crate) struct Core {
     pub(crate) alarm: Arc<Signal>,
     /// Lazy acks for which the disk had no room: they go with the next ones.
     pub(crate) refused: Mutex<Acks>,
+    /// Whether acks may wait for the next commit: refused ones, or the channel's lazy ones. Set and cleared
+    /// where those are locked.
+    pub(crate) acks_wait: AtomicBool,
     pub(crate) buffers: Buffers,
 }
 
@@ -245,6 +248,7 @@ impl Core {
             news: Signal::new(),
             alarm: Arc::default(),
             refused: Mutex::default(),
+            acks_wait: AtomicBool::new(false),
             buffers: Buffers::default(),
         }
     }
@@ -332,20 +336,28 @@ impl Core {
         }
     }
 
-    fn apply_entry(&self, shown: &mut Shown, entry: Entry, lsn: Lsn, end: Lsn, sequence: u64) {
-        shown.unwitnessed |= !matches!(entry.effect, Effect::Nothing) && !planted!(NoIdleWatermark);
+    /// Makes a commit count whose record is at this place.
+    fn apply_effect(
+        &self,
+        shown: &mut Shown,
+        effect: Effect,
+        (at, first_sequence): (Range<Lsn>, u64),
+        outdated: &mut Vec<Arc<TailRecord>>,
+    ) {
+        shown.unwitnessed |= !matches!(effect, Effect::Nothing) && !planted!(NoIdleWatermark);
         let fits = "the log gave this record the next sequence";
         let lent = "only what was put is lent, and to one transaction at a time";
-        match entry.effect {
+        match effect {
             Effect::Put(PutBatch { events, size, cursors }) => {
                 let count = events.len() as u64;
-                let (first_sequence, cursors) = (sequence, &cursors);
+                let cursors = &cursors;
                 let change = Change::Put { first_sequence, events: count, bytes: size, cursors };
                 shown.queue.apply(&change).expect(fits);
                 self.supersede(cursors);
                 shown.counts.events_put += count;
                 shown.counts.puts_committed += 1;
-                shown.tail.push(TailRecord::new(lsn, end, sequence, events, size));
+                let record = TailRecord::new(at, first_sequence, events, size);
+                shown.tail.push(record, outdated);
             }
             Effect::Ack(acks) => {
                 let (ranges, bytes, cursors) = (&acks.ranges, acks.size, &acks.cursors);
@@ -362,19 +374,11 @@ impl Core {
 impl Groups for Core {
     type Entry = Entry;
     type Group = Group;
+    type Remains = Remains;
     type Error = Ended;
 
-    /// A large record waits for none: to write it takes a good part of a sync, and goes on beside it. Nor
-    /// does what no transaction commits, which is rare.
     fn waits_for(&self, entry: &Entry) -> WaitsFor {
-        match (&entry.effect, &entry.record) {
-            (Effect::Ack(_), _) if entry.refusal.is_none() => WaitsFor::All,
-            (Effect::Ack(_), _) if entry.sync => ACKS,
-            (Effect::Put(_), Record::Encoded(record)) if entry.sync && record.size() < LARGE => {
-                PUTS
-            }
-            _ => WaitsFor::None,
-        }
+        entry.waits_for
     }
 
     fn fits(&self, entries: &VecDeque<Entry>) -> usize {
@@ -398,10 +402,10 @@ impl Groups for Core {
     }
 
     fn refuse(&self, entry: Entry) {
-        match (entry.refusal, entry.effect) {
-            (Some(refusal), effect) => *lock(&refusal.0) = Some(effect),
-            (None, Effect::Ack(acks)) => lock(&self.refused).merge(acks),
-            (None, _) => {}
+        if let Effect::Ack(acks) = entry.effect {
+            let mut refused = lock(&self.refused);
+            refused.merge(acks);
+            self.acks_wait.store(true, Ordering::Release);
         }
     }
 
@@ -434,29 +438,30 @@ impl Groups for Core {
         Ok(())
     }
 
-    fn apply(&self, group: Group) {
+    fn apply(&self, group: Group) -> Remains {
         // First the watermark: who sees the new state may rely on its being synced.
         if group.sync {
             self.log.raise_watermark(group.appended.end);
         }
-        let mut places = group.appended.places.into_iter();
-        let mut written = Vec::with_capacity(group.entries.len());
+        let mut places = group.appended.places.iter();
+        let (mut records, mut outdated) = (Vec::new(), Vec::new());
         let mut shown = lock(&self.shown);
-        for mut entry in group.entries {
+        for entry in group.entries {
             let size = entry.size();
-            match std::mem::replace(&mut entry.record, Record::None) {
+            match entry.record {
                 Record::None => continue,
-                Record::Encoded(record) if entry.is_put() => written.push(record.into_bytes()),
-                Record::Encoded(_) | Record::Streamed(_) => {}
+                Record::Encoded(record) => records.push(record.into_bytes()),
+                Record::ToEncode(_) => {}
             }
             if let Some((lsn, sequence)) = places.next() {
-                self.apply_entry(&mut shown, entry, lsn, lsn.plus(size), sequence);
+                let place = (*lsn..lsn.plus(size), *sequence);
+                self.apply_effect(&mut shown, entry.effect, place, &mut outdated);
             }
         }
         shown.visible = shown.visible.max(group.appended.end);
         drop(shown);
-        self.buffers.give_back(written.into_iter());
         self.news.raise();
+        Remains { _records: self.buffers.give_back(records), _outdated: outdated }
     }
 
     fn broken(&self) -> Ended {
@@ -478,6 +483,7 @@ impl From<StorageError> for Ended {
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
+    use crate::event::Event;
     use crate::log::{Directory, LogOptions};
     use crate::storage::sim::SimDisk;
 
@@ -490,32 +496,34 @@ mod tests {
 
     fn put(size: usize) -> Entry {
         let batch = PutBatch::new(vec![Event::new(vec![7; size])], Cursors::new());
-        Entry::put((&Buffers::default(), usize::MAX), batch, true, &Arc::default())
+        Entry::put(&Buffers::default(), &(0..=usize::MAX), batch, true)
     }
 
     #[test]
     fn puts_wait_for_puts_and_acks_for_acks_unless_they_are_large_or_need_no_sync() {
         let core = core(64 * 1024);
-        let refusal = Arc::default();
-        let put = |size, sync, whole_size| {
+        let put = |size, sync, early| {
             let batch = PutBatch::new(vec![Event::new(vec![7; size])], Cursors::new());
-            Entry::put((&Buffers::default(), whole_size), batch, sync, &refusal)
+            Entry::put(&Buffers::default(), &early, batch, sync)
         };
-        let ack = |sync| Entry::ack(Acks::default(), sync, &refusal);
-        let head = put(LARGE as usize, true, usize::MAX).size() as usize - LARGE as usize;
+        let (all, none) = (0..=usize::MAX, usize::MAX..=usize::MAX);
+        let ack = |sync| Entry::ack(Acks::default(), sync);
+        let head = put(LARGE as usize, true, all.clone()).size() as usize - LARGE as usize;
         let (most, large) = (LARGE as usize - head - 8, LARGE as usize - head);
-        let [most, large] = [most, large].map(|size| put(size, true, usize::MAX));
-        assert_eq!((most.size(), large.size()), (LARGE - 8, LARGE));
-        for entry in [put(1, true, usize::MAX), most] {
-            assert_eq!(core.waits_for(&entry), PUTS);
+        for early in [&all, &none] {
+            let [most, large] = [most, large].map(|size| put(size, true, early.clone()));
+            assert_eq!((most.size(), large.size()), (LARGE - 8, LARGE));
+            let [small, unsynced] = [true, false].map(|sync| put(1, sync, early.clone()));
+            let in_pieces = put(1, true, 0..=0);
+            let entries = [small, most, large, unsynced, in_pieces];
+            let waits = entries.map(|entry| core.waits_for(&entry));
+            let none = WaitsFor::None;
+            assert_eq!(waits, [PUTS, PUTS, none, none, none]);
         }
         assert_eq!(core.waits_for(&ack(true)), ACKS);
         assert_ne!(PUTS, ACKS);
-        let streamed = put(1, true, 0);
-        let unsynced = [put(1, false, usize::MAX), ack(false)];
-        let rare = [Entry::sync_only(), Entry::bare(Kind::Close)];
-        for entry in [large, streamed].iter().chain(&unsynced).chain(&rare) {
-            assert_eq!(core.waits_for(entry), WaitsFor::None);
+        for entry in [ack(false), Entry::sync_only(), Entry::bare(Kind::Close)] {
+            assert_eq!(core.waits_for(&entry), WaitsFor::None);
         }
         for sync in [true, false] {
             assert_eq!(core.waits_for(&Entry::lazy_ack(Acks::default(), sync)), WaitsFor::All);
@@ -576,18 +584,18 @@ mod tests {
     #[test]
     fn what_a_commit_sets_a_refused_ack_does_not_set_back() {
         let acks = |values| Acks { cursors: cursors(values), ..Acks::default() };
-        let refusal = Arc::default();
         let later = [("read", "2"), ("else", "2")];
         let of_put = PutBatch::new(Vec::new(), cursors(&later));
         let commits = [
-            Entry::put((&Buffers::default(), usize::MAX), of_put, true, &refusal),
-            Entry::ack(acks(&later), true, &refusal),
+            Entry::put(&Buffers::default(), &(0..=usize::MAX), of_put, true),
+            Entry::ack(acks(&later), true),
         ];
         for commit in commits {
             let core = core(64 << 10);
             core.refuse(Entry::lazy_ack(acks(&[("read", "1"), ("sent", "1")]), true));
+            assert!(core.acks_wait.load(Ordering::Acquire), "the next put takes it along");
             let Ok(group) = core.write(vec![commit], 0) else { panic!("the disk is sound") };
-            core.apply(group);
+            drop(core.apply(group));
             assert_eq!(lock(&core.refused).cursors, cursors(&[("sent", "1")]));
         }
     }

@@ -1,9 +1,8 @@
 //! The file channel beneath its transactions: room, commits, loans, and what is done at intervals.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::core::{Acks, Core, Effect, Ended, Entry, Refusal as NoRoom};
+use super::core::{Acks, Core, Ended, Entry};
 use super::delivery::Delivery;
 use crate::channel::options::{AckDurability, ChannelOptions, Durability};
 use crate::channel::room::Room;
@@ -94,7 +93,9 @@ impl Inner {
         acks.supersede(&fresh.cursors);
         let submitted = self.submit_lazy(acks);
         let submitted = submitted.and(self.submit_lazy(fresh));
-        drop(lazy);
+        let refused = lock(&self.core().refused);
+        self.core().acks_wait.store(refused.transactions > 0, Ordering::Release);
+        drop((refused, lazy));
         if let Err(ended) = submitted {
             self.note(&ended);
         }
@@ -168,7 +169,7 @@ impl Inner {
     }
 
     fn run(&self, entry: Entry) -> Result<(), CloseError> {
-        self.commit.commit(entry).map_err(|rejected| self.close_error(rejected.error))
+        self.commit.commit(entry).map(|_| ()).map_err(|rejected| self.close_error(rejected.error))
     }
 
     fn close_error(&self, ended: Ended) -> CloseError {
@@ -201,14 +202,6 @@ impl Inner {
             events => Err(CloseError::NoSpace { events }),
         }
     }
-
-    /// What a commit that was refused for want of disk space comes back as.
-    fn refused(&self, effect: Effect) -> CommitError {
-        match effect {
-            Effect::Put(batch) => CommitError::NoSpace(batch.events),
-            Effect::Ack(_) | Effect::Nothing => CommitError::NoSpace(Vec::new()),
-        }
-    }
 }
 
 impl Backend for Inner {
@@ -221,17 +214,18 @@ impl Backend for Inner {
     }
 
     fn commit_put(&self, batch: PutBatch) -> Result<(), CommitError> {
-        self.send_lazy();
-        let Some(effect) = self.try_put(batch)? else { return Ok(()) };
+        // Most puts find no acks that wait, and take no lock for them.
+        if self.core().acks_wait.load(Ordering::Acquire) {
+            self.send_lazy();
+        }
+        let Some(mut batch) = self.try_put(batch)? else { return Ok(()) };
         // The segment that the reader has open is never recycled, though nothing in it may be wanted any
         // more; on a small disk it can be all the room there is.
-        match effect {
-            Effect::Put(batch) if lock(&self.delivery).let_go() => {
-                let again = self.try_put(batch)?;
-                again.map_or(Ok(()), |effect| Err(self.refused(effect)))
-            }
-            effect => Err(self.refused(effect)),
+        if lock(&self.delivery).let_go() {
+            let Some(again) = self.try_put(batch)? else { return Ok(()) };
+            batch = again;
         }
+        Err(CommitError::NoSpace(batch.events))
     }
 
     fn take(&self, loan: &mut Loan, limit: LoanLimit) -> Result<(), TakeError> {
@@ -256,24 +250,26 @@ impl Backend for Inner {
         if let AckDurability::Lazy(_) = self.options.ack_durability {
             return self.commit_lazily(acks, batch);
         }
-        let refusal = Arc::new(NoRoom::default());
-        if let Err(rejected) = self.commit.commit(Entry::ack(acks, true, &refusal)) {
-            self.note(&rejected.error);
-            return Err(match rejected.error {
-                Ended::Stopped(stopped) => {
-                    // In doubt: reopening tells. Handing the events out again would be wrong.
-                    lock(&self.delivery).settle(events);
-                    CommitError::Stopped(stopped)
-                }
-                Ended::Closed => {
-                    self.give_back(batch.loan);
-                    CommitError::Closed(Vec::new())
-                }
-            });
-        }
-        if let Some(effect) = refusal.take() {
-            self.give_back(batch.loan);
-            return Err(self.refused(effect));
+        match self.commit.commit(Entry::ack(acks, true)) {
+            Ok(None) => {}
+            Ok(Some(_)) => {
+                self.give_back(batch.loan);
+                return Err(CommitError::NoSpace(Vec::new()));
+            }
+            Err(rejected) => {
+                self.note(&rejected.error);
+                return Err(match rejected.error {
+                    Ended::Stopped(stopped) => {
+                        // In doubt: reopening tells. Handing the events out again would be wrong.
+                        lock(&self.delivery).settle(events);
+                        CommitError::Stopped(stopped)
+                    }
+                    Ended::Closed => {
+                        self.give_back(batch.loan);
+                        CommitError::Closed(Vec::new())
+                    }
+                });
+            }
         }
         lock(&self.delivery).settle(events);
         self.room.release(events, size);
@@ -290,23 +286,24 @@ impl Backend for Inner {
 }
 
 impl Inner {
-    /// Commits a put; what it held comes back when the disk has no room for it.
-    fn try_put(&self, batch: PutBatch) -> Result<Option<Effect>, CommitError> {
+    /// Commits a put, which comes back when the disk has no room for it.
+    fn try_put(&self, batch: PutBatch) -> Result<Option<PutBatch>, CommitError> {
         let sync = self.options.durability == Durability::Sync;
-        let refusal = Arc::new(NoRoom::default());
-        let memory = (&self.core().buffers, self.core().log.whole_size());
-        let result = self.commit.commit(Entry::put(memory, batch, sync, &refusal));
-        if let Err(rejected) = result {
-            self.note(&rejected.error);
-            return Err(match rejected.error {
-                Ended::Stopped(stopped) => CommitError::Stopped(stopped),
-                Ended::Closed => {
-                    let events = rejected.entry.map(Entry::into_events).unwrap_or_default();
-                    CommitError::Closed(events)
-                }
-            });
+        let core = self.core();
+        let entry = Entry::put(&core.buffers, &core.log.early_sizes(), batch, sync);
+        match self.commit.commit(entry) {
+            Ok(refused) => Ok(refused.and_then(Entry::into_put)),
+            Err(rejected) => {
+                self.note(&rejected.error);
+                Err(match rejected.error {
+                    Ended::Stopped(stopped) => CommitError::Stopped(stopped),
+                    Ended::Closed => {
+                        let batch = rejected.entry.and_then(Entry::into_put);
+                        CommitError::Closed(batch.unwrap_or_default().events)
+                    }
+                })
+            }
         }
-        Ok(refusal.take())
     }
 
     fn commit_lazily(&self, acks: Acks, batch: TakeBatch) -> Result<(), CommitError> {
@@ -325,6 +322,7 @@ impl Inner {
                 });
             }
             lazy.merge(acks);
+            self.core().acks_wait.store(true, Ordering::Release);
             lazy.ranges.len() >= LAZY_RANGES_MAX || lazy.cursor_bytes() >= LAZY_CURSOR_BYTES_MAX
         };
         lock(&self.delivery).settle(events);

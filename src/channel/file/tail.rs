@@ -1,6 +1,7 @@
 //! Recently committed puts, kept in memory so that a consumer that keeps up does not read the disk.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::event::Event;
@@ -19,15 +20,9 @@ pub(crate) struct TailRecord {
 }
 
 impl TailRecord {
-    pub(crate) fn new(
-        lsn: Lsn,
-        end: Lsn,
-        first_sequence: u64,
-        events: Vec<Event>,
-        size: u64,
-    ) -> Self {
+    pub(crate) fn new(at: Range<Lsn>, first_sequence: u64, events: Vec<Event>, size: u64) -> Self {
         let cost = size + events.len() as u64 * EVENT_COST;
-        TailRecord { lsn, end, first_sequence, events, cost }
+        TailRecord { lsn: at.start, end: at.end, first_sequence, events, cost }
     }
 }
 
@@ -56,10 +51,10 @@ impl Tail {
         Tail { records: VecDeque::new(), cost: 0, limit, covered_from: end }
     }
 
-    /// Adds the newest record, at the expense of the oldest ones. One that sets cursors only is of no use
-    /// to a consumer; it costs nothing by the count of events, so the limit would not bound how many are
-    /// kept.
-    pub(crate) fn push(&mut self, record: TailRecord) {
+    /// Adds the newest record, at the expense of the oldest ones, which it hands over: to give their memory
+    /// back takes longer than the rest. One that sets cursors only is of no use to a consumer; it costs
+    /// nothing by the count of events, so the limit would not bound how many are kept.
+    pub(crate) fn push(&mut self, record: TailRecord, outdated: &mut Vec<Arc<TailRecord>>) {
         if record.events.is_empty() {
             return;
         }
@@ -71,6 +66,7 @@ impl Tail {
             };
             self.cost -= oldest.cost;
             self.covered_from = oldest.end;
+            outdated.push(oldest);
         }
     }
 
@@ -95,6 +91,10 @@ impl Tail {
 mod tests {
     use super::*;
 
+    fn push(tail: &mut Tail, record: TailRecord) {
+        tail.push(record, &mut Vec::new());
+    }
+
     fn record(lsn: u64, cost: u64) -> TailRecord {
         let events = vec![Event::new("")];
         TailRecord { lsn: Lsn(lsn), end: Lsn(lsn + 10), first_sequence: lsn, events, cost }
@@ -104,10 +104,11 @@ mod tests {
     fn i9_records_without_events_are_not_kept() {
         let mut tail = Tail::new(100, Lsn(0));
         for index in 0..1000 {
-            tail.push(TailRecord::new(Lsn(index * 10), Lsn(index * 10 + 10), 0, Vec::new(), 0));
+            let at = Lsn(index * 10)..Lsn(index * 10 + 10);
+            push(&mut tail, TailRecord::new(at, 0, Vec::new(), 0));
         }
         assert!(tail.records.is_empty());
-        tail.push(record(10_000, 1));
+        push(&mut tail, record(10_000, 1));
         assert_eq!(found(tail.advance(Lsn(0))), Some(10_000));
     }
 
@@ -122,9 +123,11 @@ mod tests {
     #[test]
     fn i9_the_oldest_records_make_room() {
         let mut tail = Tail::new(100, Lsn(0));
+        let mut outdated = Vec::new();
         for index in 0..5 {
-            tail.push(record(index * 10, 40));
+            tail.push(record(index * 10, 40), &mut outdated);
         }
+        assert!(outdated.iter().map(|record| record.lsn.0).eq([0, 10, 20]), "handed over");
         assert_eq!(found(tail.advance(Lsn(20))), Some(u64::MAX), "20 was dropped");
         assert_eq!(found(tail.advance(Lsn(30))), Some(30));
         assert_eq!(found(tail.advance(Lsn(40))), Some(40));
@@ -136,7 +139,7 @@ mod tests {
     #[test]
     fn a_record_above_the_limit_is_left_to_the_disk() {
         let mut tail = Tail::new(100, Lsn(0));
-        tail.push(record(0, 101));
+        push(&mut tail, record(0, 101));
         assert_eq!(found(tail.advance(Lsn(0))), Some(u64::MAX));
         assert_eq!(found(tail.advance(Lsn(10))), None);
     }

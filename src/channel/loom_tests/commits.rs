@@ -46,7 +46,7 @@ fn assert_kept(bench: &Bench, [a, b]: [SimDisk; 2], before: &[&str], seen: &Seen
 #[test]
 fn i1_i3_two_commits() {
     let image = image(options, |_| {});
-    let finished = explore("engine.two_commits", None, 4_400, move |seen| {
+    let finished = explore("engine.two_commits", None, 1_100, move |seen| {
         let bench = Bench::new(&image, options());
         let before = bench.channel.stats().syncs;
         let images = race(&bench, 10);
@@ -59,7 +59,7 @@ fn i1_i3_two_commits() {
 #[test]
 fn i1_i3_three_commits_of_which_two_share_a_sync() {
     let image = image(options, |_| {});
-    let finished = explore("engine.three_commits", Some(3), 9_500, move |seen| {
+    let finished = explore("engine.three_commits", Some(3), 4_800, move |seen| {
         let bench = Bench::new(&image, options());
         let before = bench.channel.stats().syncs;
         let threads = ["a", "b"].map(|name| {
@@ -91,7 +91,7 @@ fn i1_i3_three_commits_of_which_two_share_a_sync() {
 #[test]
 fn i1_i3_two_commits_and_a_full_segment() {
     let image = image(options, |channel| put(channel, "old", LARGE).expect("nothing fails"));
-    let finished = explore("engine.commits_against_roll", Some(5), 3_300, move |seen| {
+    let finished = explore("engine.commits_against_roll", Some(5), 1_500, move |seen| {
         let bench = Bench::new(&image, options());
         // Neither fits behind the old one, and both fit into the next segment.
         let images = race(&bench, 25 << 10);
@@ -116,7 +116,7 @@ fn i1_i3_two_commits_that_begin_a_segment_each() {
 #[test]
 fn i1_i4_i5_a_put_and_a_take() {
     let image = image(options, |channel| put(channel, "old", 10).expect("nothing fails"));
-    let finished = explore("engine.put_and_take", Some(4), 4_800, move |seen| {
+    let finished = explore("engine.put_and_take", Some(4), 3_800, move |seen| {
         let bench = Bench::new(&image, options());
         let other = bench.clone();
         let taker = spawn(move || {
@@ -235,7 +235,7 @@ fn i1_i2_a_sync_beside_commits_against_the_next_segment() {
 #[test]
 fn i1_i4_a_close_against_a_commit_in_flight() {
     let image = image(options, |channel| put(channel, "old", 10).expect("nothing fails"));
-    let finished = explore("engine.close_against_commit", Some(4), 610, move |seen| {
+    let finished = explore("engine.close_against_commit", Some(4), 460, move |seen| {
         let bench = Bench::new(&image, options());
         let other = bench.clone();
         let thread = spawn(move || {
@@ -267,7 +267,7 @@ fn i1_i4_a_close_against_a_commit_in_flight() {
 #[test]
 fn i4_i5_a_close_against_a_take() {
     let image = image(options, |channel| put(channel, "old", 10).expect("nothing fails"));
-    let finished = explore("engine.close_against_take", Some(4), 5_600, move |seen| {
+    let finished = explore("engine.close_against_take", Some(4), 4_900, move |seen| {
         let bench = Bench::new(&image, options());
         let other = bench.clone();
         let thread = spawn(move || {

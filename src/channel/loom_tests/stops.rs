@@ -90,7 +90,7 @@ fn i7_a_failed_sync_reaches_the_other_commit_and_the_one_who_waits_for_news() {
 fn i7_what_counted_before_a_failed_sync_is_kept_and_what_comes_after_it_is_in_doubt() {
     // A put and an ack: each in a lane of its own, at once.
     let image = image(options, |channel| put(channel, "old", 10).expect("nothing fails"));
-    let finished = explore("engine.stop_second_sync", Some(4), 7_800, move |seen| {
+    let finished = explore("engine.stop_second_sync", Some(4), 5_900, move |seen| {
         let bench = Bench::new(&image, options());
         bench.disk.set_plan(failed_sync(1));
         let other = bench.clone();
@@ -113,7 +113,7 @@ fn i7_what_counted_before_a_failed_sync_is_kept_and_what_comes_after_it_is_in_do
 #[test]
 fn i7_a_put_that_goes_with_an_ack_is_lost_with_it_and_not_before() {
     let image = image(options, |channel| put(channel, "old", 10).expect("nothing fails"));
-    let finished = explore("engine.stop_of_two_kinds", Some(2), 2_500, move |seen| {
+    let finished = explore("engine.stop_of_two_kinds", Some(2), 2_100, move |seen| {
         let bench = Bench::new(&image, options());
         bench.disk.set_plan(failed_sync(1));
         let other = bench.clone();
@@ -141,7 +141,7 @@ fn i7_a_put_that_goes_with_an_ack_is_lost_with_it_and_not_before() {
 #[test]
 fn i7_a_write_back_that_fails_at_any_time_loses_nothing_that_was_acknowledged() {
     let image = image(options, |channel| put(channel, "old", 10).expect("nothing fails"));
-    let finished = explore("engine.stop_write_back", Some(2), 890, move |seen| {
+    let finished = explore("engine.stop_write_back", Some(2), 790, move |seen| {
         let bench = Bench::new(&image, options());
         let other = bench.clone();
         let thread = spawn(move || (take_one(&other, "old"), other.crash()));
@@ -227,7 +227,7 @@ fn i7_a_failed_checkpoint_reaches_commits_and_those_who_wait_for_room() {
 #[test]
 fn i7_a_segment_that_cannot_be_begun_stops_all_who_need_it() {
     let image = image(options, |channel| put(channel, "old", LARGE).expect("nothing fails"));
-    let finished = explore("engine.stop_roll", Some(4), 1_200, move |seen| {
+    let finished = explore("engine.stop_roll", Some(4), 880, move |seen| {
         let bench = Bench::new(&image, options());
         let fault = FaultPlan::new(Fault::Error(ErrorKind::Other)).on(&[CallKind::Rename]);
         bench.disk.set_plan(fault);

@@ -12,31 +12,32 @@ struct Crowd {
 const CROWD_MAX: usize = 1_000;
 
 impl Groups for Crowd {
-    type Entry = ();
+    type Entry = WaitsFor;
     type Group = ();
+    type Remains = ();
     type Error = &'static str;
 
-    fn waits_for(&self, (): &()) -> WaitsFor {
-        WaitsFor::None
+    fn waits_for(&self, entry: &WaitsFor) -> WaitsFor {
+        *entry
     }
 
-    fn fits(&self, _: &VecDeque<()>) -> usize {
+    fn fits(&self, _: &VecDeque<WaitsFor>) -> usize {
         0
     }
 
-    fn make_room(&self, (): &()) -> Result<bool, &'static str> {
+    fn make_room(&self, _: &WaitsFor) -> Result<bool, &'static str> {
         let commit = self.commit.get().and_then(Weak::upgrade).expect("set when it was made");
         if *lock(&self.refused) < CROWD_MAX {
-            assert!(commit.submit(()).is_ok(), "it has not stopped");
+            assert!(commit.submit(WaitsFor::All).is_ok(), "it has not stopped");
         }
         Ok(false)
     }
 
-    fn refuse(&self, (): ()) {
+    fn refuse(&self, _: WaitsFor) {
         *lock(&self.refused) += 1;
     }
 
-    fn write(&self, _: Vec<()>, _: usize) -> Result<(), &'static str> {
+    fn write(&self, _: Vec<WaitsFor>, _: usize) -> Result<(), &'static str> {
         unreachable!("nothing fits")
     }
 
@@ -62,11 +63,11 @@ fn i8_a_refused_committer_does_not_serve_those_who_come_after_it() {
     let commit = Arc::new(GroupCommit::new(Crowd::default()));
     let set = commit.groups().commit.set(Arc::downgrade(&commit));
     set.expect("not set before");
-    assert!(commit.commit(()).is_ok(), "a refusal is told by `refuse`");
-    assert_eq!(*lock(&commit.groups().refused), 1, "its own");
+    assert_eq!(commit.commit(WaitsFor::None).ok(), Some(Some(WaitsFor::None)), "it comes back");
+    assert_eq!(*lock(&commit.groups().refused), 0, "those that nobody waits for");
     // Those left are not forgotten.
     assert!(commit.push().is_ok(), "nothing stops it");
-    assert!(*lock(&commit.groups().refused) > 1, "theirs");
+    assert!(*lock(&commit.groups().refused) > 0);
 }
 
 /// A leader called in the seat of another group would not come; the end of a group would wake those of
@@ -101,7 +102,7 @@ fn forming() -> GroupCommit<Crowd> {
         let mut state = lock(&commit.state);
         state.under_way.push_back(UnderWay::new(1, Census::of([WaitsFor::Kind(0)])));
         (state.submitted, state.written) = (2, 1);
-        state.forming.push_back(());
+        state.forming.push_back(WaitsFor::Kind(1));
         state.census = Census::of([WaitsFor::Kind(1)]);
         state.waiting = [1, 1, 0, 1];
     }
