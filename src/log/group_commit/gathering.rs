@@ -16,8 +16,10 @@
 //! it too: it is their way to get into step.)
 //!
 //! Where they take longer to come back than a sync and [`HAND_OVERS`], twice as long as half of them take
-//! ([`Returns`]), nobody is waited for: whoever is there is led at once, and the others come during its sync,
-//! in which the processors have nothing else to do. So two parts take turns, which costs two syncs for one.
+//! ([`Returns`]), nearly half of them are waited for: the others come during the sync of those, in which the
+//! processors have nothing else to do. So two parts take turns, which costs two syncs for one. (Were nobody
+//! waited for, whoever comes back first would lead alone, or with the few that were there, and all others be
+//! the other part: so it would stay, and while those are synced nobody comes.)
 //!
 //! Where they do not come back in that time, since they have something else to do, the wait was in vain, and
 //! is tried less and less often. So it is where as many come while that group is synced: they come at any
@@ -37,15 +39,15 @@ const PATIENCE_MIN: Duration = Duration::from_micros(10);
 const PATIENCE_MAX: Duration = Duration::from_millis(10);
 /// What two halves that take turns lose beside their syncs: a leader has to be woken for each, and comes back
 /// from its sync to processors that are busy with the other half.
-pub(super) const HAND_OVERS: Duration = Duration::from_micros(200);
+pub(super) const HAND_OVERS: Duration = Duration::from_micros(100);
 /// Somebody must come in this part of a sync.
 const SHARE: u32 = 3;
 /// Most groups that are written at once after a wait in vain, before another is made.
 const SKIPS_MAX: u32 = 63;
 
-/// Three of four are as good as all.
-fn is_nearly_all(count: usize, wanted: usize) -> bool {
-    count >= wanted - wanted / 4
+/// So many are as good as all.
+fn nearly_all(wanted: usize) -> usize {
+    wanted - wanted / 4
 }
 
 #[derive(Default)]
@@ -107,7 +109,7 @@ impl Gathering {
             }
         }
         if let Some(has_worked) = self.trial.take() {
-            let is_all = |count: usize| is_nearly_all(count, self.all_wanted());
+            let is_all = |count: usize| count >= nearly_all(self.awaited());
             self.learn(has_worked && group.of_kinds_only().is_some_and(is_all));
         }
         self.ended = Some(Moment::now());
@@ -124,8 +126,10 @@ impl Gathering {
         }
     }
 
-    fn all_wanted(&self) -> usize {
-        self.wanted.iter().sum()
+    /// How many are waited for: all who are wanted, or nearly half of them.
+    fn awaited(&self) -> usize {
+        let all: usize = self.wanted.iter().sum();
+        if self.come_soon() { all } else { all * 3 / 8 }
     }
 
     /// Whether those who are wanted come back soon.
@@ -136,10 +140,12 @@ impl Gathering {
         (0..KINDS).all(|kind| self.wanted[kind] == 0 || self.returns[kind].are_soon(pace))
     }
 
-    /// How long those of the kinds that form usually take to come back; nothing where that is not known.
+    /// How long those of the kinds that form usually take until so many are back; nothing where that is not
+    /// known.
     fn usual_return(&self, forming: &Census) -> Duration {
         let kinds = (0..KINDS).filter(|kind| forming.of_kind(*kind) > 0 && self.wanted[*kind] > 0);
-        kinds.map(|kind| self.returns[kind].of_all()).max().unwrap_or_default()
+        let all = kinds.map(|kind| self.returns[kind].of_all()).max().unwrap_or_default();
+        if self.come_soon() { all } else { all / 2 }
     }
 
     /// Whether who comes now was woken by the end of the last group, as far as can be told.
@@ -161,7 +167,7 @@ impl Gathering {
     /// How long these still wait for more to come; `None` when they do not. No group is under way.
     pub(super) fn patience(&self, forming: &Census) -> Option<Duration> {
         let count = forming.of_kinds_only()?;
-        if count >= self.all_wanted() || self.is_over || !self.come_soon() {
+        if count >= self.awaited() || self.is_over {
             return None;
         }
         let (pace, since) = (self.pace.0?, self.ended.as_ref()?.elapsed());
@@ -201,9 +207,7 @@ impl Gathering {
         self.is_over = true;
         match (std::mem::take(&mut self.waits), forming.of_kinds_only()) {
             (0, _) => {}
-            // It is over since they do not come soon, which is known by other means.
-            (_, Some(_)) if !self.come_soon() => {}
-            (_, Some(count)) => self.trial = Some(is_nearly_all(count, self.all_wanted())),
+            (_, Some(count)) => self.trial = Some(count >= nearly_all(self.awaited())),
             // Whoever waits for none has cut the wait short. It says nothing, unless it was a long one.
             (1, None) => {}
             (_, None) => self.trial = Some(false),
@@ -412,18 +416,36 @@ mod tests {
         }
     }
 
-    /// Two halves then take turns; and a wait that ends for that reason was not in vain.
+    /// Two parts then take turns. A few of them too may be enough: then each group is led at once.
     #[test]
-    fn who_takes_long_to_come_back_is_not_waited_for() {
+    fn of_those_who_take_long_to_come_back_half_are_waited_for() {
         let mut gathering = five_wanted();
-        gathering.returns[1] = Returns::usually(SYNC);
-        assert!(!waits(&gathering, &of_kind(1, 4)));
-        gathering.returns[1] = Returns::usually(Duration::ZERO);
-        assert!(waits(&gathering, &of_kind(1, 4)));
-        gathering.keep_time(1);
-        gathering.returns[1] = Returns::usually(SYNC);
-        gathering.end(&of_kind(1, 1));
-        assert_eq!(gathering.trial, None);
+        for (wanted, awaited) in [(1, 0), (2, 0), (5, 1), (6, 2), (8, 3), (64, 24), (1000, 375)] {
+            gathering.wanted = [0, wanted];
+            for (half, awaited) in [(SYNC, awaited), (Duration::ZERO, wanted)] {
+                gathering.returns[1] = Returns::usually(half);
+                let found = (1..).find(|count| !waits(&gathering, &of_kind(1, *count)));
+                assert_eq!(found, Some(awaited.max(1)), "{wanted}");
+            }
+        }
+    }
+
+    /// Else it would be tried less and less often.
+    #[test]
+    fn a_wait_for_half_of_them_was_not_in_vain_when_those_came() {
+        for (count, skipped) in [(17, 1), (18, 0), (24, 0), (40, 0)] {
+            let mut gathering = five_wanted();
+            gathering.wanted = [0, 64];
+            gathering.returns[1] = Returns::usually(SYNC);
+            gathering.keep_time(1);
+            gathering.end(&of_kind(1, count));
+            gathering.begin_anew();
+            // The others wait meanwhile, and are no sign that all come at any time.
+            end(&mut gathering, of_kind(1, count), 64 - count, SYNC);
+            gathering.returns[1] = Returns::usually(SYNC);
+            gathering.stop_clock();
+            assert_eq!(skips(&mut gathering), skipped, "{count}");
+        }
     }
 
     #[test]
