@@ -82,7 +82,7 @@ struct State<G: Groups> {
     /// Lanes take turns, so that an error which the kernel reports to another description than the one whose
     /// sync met it is noticed by the next sync.
     free_lanes: VecDeque<usize>,
-    /// The groups between their write's beginning and their end, in order.
+    /// The groups between their write's beginning and the end of their sync, in order.
     under_way: VecDeque<UnderWay>,
     groups_written: u64,
     groups_applied: u64,
@@ -410,14 +410,17 @@ impl<G: Groups> GroupCommit<G> {
             return;
         }
         state.counting = until;
-        drop(state);
-        let remains = self.groups.apply(group);
-        let mut state = lock(&self.state);
-        state.groups_applied += 1;
+        self.groups.note_synced(&group);
         let State { under_way, census, gathering, .. } = &mut *state;
         if let Some(ended) = under_way.pop_front() {
             gathering.note_end(&ended, under_way, census, sync_took);
         }
+        // The next group is led meanwhile, if enough of it are there. Else the disk would rest until those of
+        // this one have been called.
+        self.call_leader(state);
+        let remains = self.groups.apply(group);
+        let mut state = lock(&self.state);
+        state.groups_applied += 1;
         state.done = if planted!(AckOneGroupEarly) { state.written } else { until };
         self.wake(state, &[seat_of_group(order), TURN]);
         drop(remains);
@@ -464,8 +467,9 @@ impl<G: Groups> State<G> {
 
     /// Where the committer with a ticket that is not done waits.
     fn seat_of(&self, ticket: u64) -> usize {
+        let is_behind_applying = self.counting > self.done && self.counting <= ticket;
         let before = self.under_way.partition_point(|group| group.until <= ticket);
-        seat_of_group(self.groups_applied + before as u64)
+        seat_of_group(self.groups_applied + u64::from(is_behind_applying) + before as u64)
     }
 }
 

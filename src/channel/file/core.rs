@@ -438,11 +438,14 @@ impl Groups for Core {
         Ok(())
     }
 
-    fn apply(&self, group: Group) -> Remains {
-        // First the watermark: who sees the new state may rely on its being synced.
+    /// Who sees the new state may rely on its being synced; and the next records state it.
+    fn note_synced(&self, group: &Group) {
         if group.sync {
             self.log.raise_watermark(group.appended.end);
         }
+    }
+
+    fn apply(&self, group: Group) -> Remains {
         let mut places = group.appended.places.iter();
         let (mut records, mut outdated) = (Vec::new(), Vec::new());
         let mut shown = lock(&self.shown);

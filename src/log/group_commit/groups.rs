@@ -34,6 +34,10 @@ pub(crate) trait Groups {
     /// Makes a group durable, if it needs to be. Calls overlap, one for each lane.
     fn sync(&self, group: &Self::Group) -> Result<(), Self::Error>;
 
+    /// Notes that a group is durable, and all before it: calls come in the order of the log. The next may be
+    /// written from then on.
+    fn note_synced(&self, group: &Self::Group);
+
     /// Makes a group count. Calls never overlap and come in the order of the log. What it returns is dropped
     /// when the committers have been woken: to give memory back takes as long as the rest.
     fn apply(&self, group: Self::Group) -> Self::Remains;

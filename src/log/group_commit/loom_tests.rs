@@ -53,6 +53,8 @@ struct Seen {
     executions: AtomicUsize,
     /// Most syncs under way at once.
     syncs_at_once: AtomicUsize,
+    /// Groups of entries that wait for others, written while another group was being applied.
+    writes_beside_apply: AtomicUsize,
     /// Most entries in one group.
     entries_at_once: AtomicUsize,
     /// Executions in which some commit failed.
@@ -96,7 +98,7 @@ struct DiskState {
     open_groups: usize,
     /// What formed when it was last asked what fits.
     formed: Vec<u32>,
-    /// The entries of each group between its write and its end.
+    /// The entries of each group between its write and the end of its sync.
     under_way: VecDeque<Vec<u32>>,
     has_room: bool,
     /// A call has failed that holds up all others.
@@ -217,6 +219,8 @@ impl Groups for Disk {
             assert!(!entries.is_empty());
             assert!(self.is_due(&state.formed, &state.under_way), "{entries:?} did not wait");
             state.under_way.push_back(entries.clone());
+            let is_beside = state.applying && self.waits_for(&entries[0]) != WaitsFor::None;
+            self.seen.writes_beside_apply.fetch_add(usize::from(is_beside), Ordering::Relaxed);
             state.writing = true;
             state.lanes[lane] = true;
             state.open_groups += 1;
@@ -266,6 +270,13 @@ impl Groups for Disk {
         Ok(())
     }
 
+    fn note_synced(&self, group: &Group) {
+        let mut state = self.state();
+        assert_eq!(state.applied, group.from, "out of order");
+        assert!(state.synced[..group.until].iter().all(|synced| *synced), "noted unsynced");
+        state.under_way.pop_front();
+    }
+
     fn apply(&self, group: Group) {
         {
             let mut state = self.state();
@@ -278,7 +289,6 @@ impl Groups for Disk {
         let mut state = self.state();
         state.applying = false;
         state.applied = group.until;
-        state.under_way.pop_front();
         state.open_groups -= 1;
     }
 
@@ -482,6 +492,8 @@ fn entries_of_one_kind_wait_for_each_other() {
     });
     assert_eq!(seen.syncs_at_once.load(Ordering::Relaxed), 1);
     assert!(seen.entries_at_once.load(Ordering::Relaxed) >= 2, "no group was formed");
+    // But not until a group counts that is synced.
+    assert!(seen.writes_beside_apply.load(Ordering::Relaxed) > 0);
 }
 
 #[test]

@@ -45,6 +45,10 @@ impl Groups for Crowd {
         unreachable!("nothing is written")
     }
 
+    fn note_synced(&self, (): &()) {
+        unreachable!("nothing is written")
+    }
+
     fn apply(&self, (): ()) {
         unreachable!("nothing is written")
     }
@@ -93,6 +97,14 @@ fn a_committer_waits_in_the_seat_of_its_group() {
         let seats = [0, 2, 3, 4, 5, 9].map(|ticket| state.seat_of(ticket));
         assert_eq!(seats, [first, first, second, second, next, next]);
     }
+    // Of these groups the first is being applied.
+    state.under_way.pop_front();
+    (state.done, state.counting, state.groups_applied) = (1, 3, 7);
+    let seats = [1, 2, 3, 4, 5, 9].map(|ticket| state.seat_of(ticket));
+    assert_eq!(seats, [7, 7, 8, 8, 9, 9].map(seat_of_group));
+    (state.done, state.groups_applied) = (3, 8);
+    let seats = [3, 4, 5, 9].map(|ticket| state.seat_of(ticket));
+    assert_eq!(seats, [8, 8, 9, 9].map(seat_of_group));
 }
 
 /// One group is under way, and the next forms: in the seat after that of the first, where one waits.
