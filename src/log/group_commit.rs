@@ -5,7 +5,9 @@
 //! another *lane*, as soon as one entry has come that waits for none under way ([`WaitsFor`]). When none is
 //! under way, it may wait a little for those who were just woken ([`Gathering`]). Two rules keep that honest.
 //! Groups are acknowledged in the order they were written, so an acknowledgement covers everything before
-//! it. And a failure fails every group not yet acknowledged, and everything later: the log stops for good.
+//! it, though the next may be led as soon as a group is synced, while it is applied and its committers are
+//! called. And a failure fails every group not yet acknowledged, and everything later: the log stops for
+//! good.
 //!
 //! This file knows no disk: what a group is, is the business of [`Groups`], and loom runs this very code.
 
@@ -37,8 +39,8 @@ pub(crate) const LANES: usize = 2;
 /// last whoever waits for anything but the end of its own group. So the end of a group wakes its committers
 /// and nobody else.
 const SEATS: usize = TURN + 1;
-/// The last seat. As many groups can be under way as there are lanes, and one more forms: so many are before
-/// it.
+/// The last seat. A group has a lane until its committers have been called, so as many groups are on their
+/// way as there are lanes, and one more forms: so many seats are before it.
 const TURN: usize = LANES + 1;
 
 /// A group on its way from the write to its end.
@@ -174,6 +176,7 @@ impl<G: Groups> GroupCommit<G> {
     /// Leaves `entry`, one that waits for all, for the next group, without waiting for it. Nobody is called
     /// to lead for its sake: see [`GroupCommit::push`].
     pub(crate) fn submit(&self, entry: G::Entry) -> Result<(), Rejected<G>> {
+        debug_assert_eq!(self.groups.waits_for(&entry), WaitsFor::All, "nobody would take it back");
         self.enter(&mut lock(&self.state), entry).map(|_| ())
     }
 
@@ -211,7 +214,11 @@ impl<G: Groups> GroupCommit<G> {
             }
             state = match state.readiness() {
                 Readiness::Due if ticket >= state.written => self.lead(state),
-                Readiness::Lacking(patience) if !state.gathering.has_timekeeper() => {
+                // Not those of a group that is being applied: they will be gone when the time is over, and
+                // nobody else would be called.
+                Readiness::Lacking(patience)
+                    if ticket >= state.written && !state.gathering.has_timekeeper() =>
+                {
                     self.keep_time(ticket, patience, state)
                 }
                 _ => {
@@ -303,17 +310,20 @@ impl<G: Groups> GroupCommit<G> {
         state.writing = true;
         let State { census, gathering, .. } = &mut *state;
         gathering.end(census);
-        let mut roles = Roles { commit: self, lane, writing: true, finished: false };
+        let mut roles =
+            Roles { commit: self, lane, writing: true, applying: false, finished: false };
+        let mut remains = None;
         let written = self.write_group(state, &mut roles);
         if let Some(written) = written {
             let (synced, took) = timed(|| self.groups.sync(&written.group));
             match synced {
-                Ok(()) => self.apply_in_order(written, took),
+                Ok(()) => remains = self.apply_in_order(written, took, &mut roles),
                 Err(error) => self.fail(error),
             }
         }
         roles.finished = true;
         drop(roles);
+        drop(remains);
         lock(&self.state)
     }
 
@@ -384,9 +394,10 @@ impl<G: Groups> GroupCommit<G> {
         match made {
             Ok(true) => state.forming.push_front(first),
             Ok(false) => {
-                state.census.subtract(&Census::of([self.groups.waits_for(&first)]));
+                let waits_for = self.groups.waits_for(&first);
+                state.census.subtract(&Census::of([waits_for]));
                 let ticket = state.written;
-                match self.groups.waits_for(&first) {
+                match waits_for {
                     WaitsFor::All => self.groups.refuse(first),
                     _ => state.refused.push((ticket, first)),
                 }
@@ -399,7 +410,12 @@ impl<G: Groups> GroupCommit<G> {
         }
     }
 
-    fn apply_in_order(&self, written: Written<G>, sync_took: Duration) {
+    fn apply_in_order(
+        &self,
+        written: Written<G>,
+        sync_took: Duration,
+        roles: &mut Roles<'_, G>,
+    ) -> Option<G::Remains> {
         let Written { group, order, until } = written;
         let mut state = lock(&self.state);
         while state.groups_applied != order && state.failed.is_none() {
@@ -407,7 +423,7 @@ impl<G: Groups> GroupCommit<G> {
         }
         // An earlier group failed, so this one is in doubt too, although its own sync went well.
         if state.failed.is_some() && !planted!(FailureOfOwnGroupOnly) {
-            return;
+            return None;
         }
         state.counting = until;
         self.groups.note_synced(&group);
@@ -418,12 +434,14 @@ impl<G: Groups> GroupCommit<G> {
         // The next group is led meanwhile, if enough of it are there. Else the disk would rest until those of
         // this one have been called.
         self.call_leader(state);
+        roles.applying = true;
         let remains = self.groups.apply(group);
+        roles.applying = false;
         let mut state = lock(&self.state);
         state.groups_applied += 1;
         state.done = if planted!(AckOneGroupEarly) { state.written } else { until };
         self.wake(state, &[seat_of_group(order), TURN]);
-        drop(remains);
+        Some(remains)
     }
 }
 

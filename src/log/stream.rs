@@ -1,7 +1,7 @@
-//! Writing a group's records in pieces: small records are copied together, which is cheaper than further
-//! calls, and a large one is encoded, checksummed and written a piece at a time, while the piece is in the
-//! processor's cache and what was written before is on its way to the device. It needs no memory of its own
-//! size.
+//! Writing a group's records in pieces: small records are gathered, encoded or copied one behind the other,
+//! which is cheaper than further calls, and a large one is encoded, checksummed and written a piece at a
+//! time, while the piece is in the processor's cache and what was written before is on its way to the device.
+//! It needs no memory of its own size.
 //!
 //! The first piece of a large record is written last, because the header in it has the checksum of all. A
 //! crash before that leaves no record there, as a crash within a single write may.
@@ -55,7 +55,7 @@ pub(super) fn piece_size(segment_size: u64) -> usize {
     whole_size(segment_size).min(PIECE_MAX)
 }
 
-/// A payload that is encoded while it is written.
+/// What becomes a record's payload.
 pub(crate) trait Payload {
     /// The record's kind.
     fn kind(&self) -> Kind;
@@ -84,7 +84,8 @@ impl Out for Vec<u8> {
 pub(crate) enum Outgoing<'a, P> {
     /// Encoded.
     Ready(&'a mut PendingRecord),
-    /// Smaller or larger than that pays ([`Log::early_sizes`](super::Log::early_sizes)).
+    /// Not of a size for which it is worth it to be encoded before
+    /// ([`Log::early_sizes`](super::Log::early_sizes)).
     ToEncode(&'a P),
 }
 
@@ -148,7 +149,7 @@ impl Pieces<'_> {
     }
 
     /// Writes a record at `offset`, its place, with what fills up its group behind it; or gathers both, to be
-    /// written with those that come. One that is `alone` in its group goes from where it is.
+    /// written with those that come. One that is encoded, and alone in its group, goes from where it is.
     pub(super) fn write_record(
         &self,
         record: Outgoing<'_, impl Payload>,

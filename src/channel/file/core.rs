@@ -146,14 +146,17 @@ impl Entry {
     }
 
     pub(crate) fn ack(acks: Acks, sync: bool) -> Entry {
-        let waits_for = if sync { ACKS } else { WaitsFor::None };
-        Entry { waits_for, ..Entry::lazy_ack(acks, sync) }
+        Entry::of_acks(acks, sync, if sync { ACKS } else { WaitsFor::None })
     }
 
     /// As [`Entry::ack`], with nobody waiting for it.
     pub(crate) fn lazy_ack(acks: Acks, sync: bool) -> Entry {
+        Entry::of_acks(acks, sync, WaitsFor::All)
+    }
+
+    fn of_acks(acks: Acks, sync: bool, waits_for: WaitsFor) -> Entry {
         let record = Record::Encoded(encode_ack(&acks.ranges, acks.size, &acks.cursors));
-        Entry { record, effect: Effect::Ack(acks), sync, waits_for: WaitsFor::All }
+        Entry { record, effect: Effect::Ack(acks), sync, waits_for }
     }
 
     /// A record that says nothing but what its header says.
@@ -453,8 +456,10 @@ impl Groups for Core {
             let size = entry.size();
             match entry.record {
                 Record::None => continue,
-                Record::Encoded(record) => records.push(record.into_bytes()),
-                Record::ToEncode(_) => {}
+                Record::Encoded(record) if matches!(entry.effect, Effect::Put(_)) => {
+                    records.push(record.into_bytes());
+                }
+                Record::Encoded(_) | Record::ToEncode(_) => {}
             }
             if let Some((lsn, sequence)) = places.next() {
                 let place = (*lsn..lsn.plus(size), *sequence);

@@ -39,7 +39,8 @@ pub(crate) trait Groups {
     fn note_synced(&self, group: &Self::Group);
 
     /// Makes a group count. Calls never overlap and come in the order of the log. What it returns is dropped
-    /// when the committers have been woken: to give memory back takes as long as the rest.
+    /// when the committers have been woken and the next leader is called: to give memory back takes as long
+    /// as the rest.
     fn apply(&self, group: Self::Group) -> Self::Remains;
 
     /// The error everybody gets when one of the calls above has panicked.

@@ -18,7 +18,10 @@ use std::time::Duration;
 use loom::sync::atomic::AtomicUsize as Step;
 use loom::thread;
 
-use super::{Census, GroupCommit, Groups, LANES, Rejected, SEATS, State, UnderWay, WaitsFor};
+use super::roles::Roles;
+use super::{
+    Census, GroupCommit, Groups, LANES, Rejected, SEATS, State, UnderWay, WaitsFor, Written,
+};
 use crate::sync::{Condvar, Mutex, lock, model, wait};
 
 /// An entry for which the disk never has room, and one for which it must be made.
@@ -384,10 +387,10 @@ fn a_lone_committer_calls_nobody_though_others_were_there_before() {
         assert_eq!(race(&commits, &[1, 2]), [Ok(()), Ok(())]);
         assert_eq!(lock(&commits.state).waiting, [0; SEATS], "who is gone does not wait");
         let before = model::calls();
-        commits.submit(3).map_err(|rejected| rejected.error).expect("nothing fails");
+        commits.submit(33).map_err(|rejected| rejected.error).expect("nothing fails");
         assert_eq!(commit(&commits, 4), Ok(()));
         assert_eq!(model::calls(), before);
-        complete(&commits, &[1, 2, 3, 4]);
+        complete(&commits, &[1, 2, 4, 33]);
     });
 }
 
@@ -577,6 +580,38 @@ fn a_wait_goes_on_while_somebody_comes() {
     let counts = waits.map(|count| count.load(Ordering::Relaxed));
     assert!(counts.iter().all(|count| *count > 0), "gone on, in vain, completed: {counts:?}");
     assert_eq!(seen.entries_at_once.load(Ordering::Relaxed), 3);
+}
+
+/// A committer of a group that is being applied may wake early. If it kept the time for the next group it
+/// would be gone when that is over, and nobody would lead.
+#[test]
+fn who_is_about_to_be_called_does_not_keep_the_time_for_the_next_group() {
+    let seen =
+        explore("group_commit.gather_applying", Some(4), 11_000, Faults::default(), |commits| {
+            // A group of one whose sync has just ended.
+            let lane = {
+                let mut state = lock(&commits.state);
+                state.gathering.set_usual(Duration::from_secs(1), Duration::ZERO);
+                state.under_way.push_back(UnderWay::new(1, Census::of([WaitsFor::Kind(0); 3])));
+                (state.submitted, state.written, state.groups_written) = (1, 1, 1);
+                commits.groups().state().open_groups = 1;
+                state.free_lanes.pop_front().expect("all are free")
+            };
+            let (early, next) = (Arc::clone(&commits), Arc::clone(&commits));
+            let early = thread::spawn(move || early.follow(lock(&early.state), 0));
+            let next = thread::spawn(move || commit(&next, 10));
+            let (writing, applying, finished) = (false, false, true);
+            let mut roles = Roles { commit: &commits, lane, writing, applying, finished };
+            let group = Group { order: 0, from: 0, until: 0, lane };
+            let written = Written { group, order: 0, until: 1 };
+            commits.apply_in_order(written, Duration::from_secs(1), &mut roles);
+            drop(roles);
+            assert_eq!(early.join().expect("no panic"), Ok(None));
+            next.join().expect("no panic").expect("nothing fails");
+            complete(&commits, &[10]);
+            note_waits(&commits);
+        });
+    assert!(seen.waits_in_vain.load(Ordering::Relaxed) > 0, "nobody waited for others");
 }
 
 /// Whether a wait is worth it changes meanwhile: since somebody has come, or since a group has ended.
@@ -775,9 +810,9 @@ fn what_was_submitted_goes_with_a_push_or_a_commit() {
     explore("group_commit.submit_and_push", Some(4), 970, Faults::default(), |commits| {
         let other = Arc::clone(&commits);
         let thread = thread::spawn(move || commit(&other, 1));
-        commits.submit(2).map_err(|rejected| rejected.error).expect("nothing fails");
+        commits.submit(32).map_err(|rejected| rejected.error).expect("nothing fails");
         commits.push().expect("nothing fails");
-        assert!(commits.groups().state().log.contains(&2), "pushed, not written");
+        assert!(commits.groups().state().log.contains(&32), "pushed, not written");
         thread.join().expect("no panic").expect("nothing fails");
     });
 }

@@ -9,6 +9,8 @@ pub(super) struct Roles<'a, G: Groups> {
     pub(super) commit: &'a GroupCommit<G>,
     pub(super) lane: usize,
     pub(super) writing: bool,
+    /// Its group counts, and is being applied.
+    pub(super) applying: bool,
     /// Nothing panicked on the way. (Committing may be what a thread does while it unwinds.)
     pub(super) finished: bool,
 }
@@ -22,8 +24,10 @@ impl<G: Groups> Drop for Roles<'_, G> {
         }
         if !self.finished {
             self.commit.note_failure(&mut state, self.commit.groups.broken());
-            // What was being applied never will be done.
-            state.counting = 0;
+            // What was being applied never will be done. But it may be another leader's, which will.
+            if self.applying {
+                state.counting = 0;
+            }
         }
         if state.failed.is_some() {
             self.commit.wake_everybody(state);

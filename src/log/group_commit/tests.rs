@@ -202,3 +202,15 @@ fn nobody_waits_for_others_while_a_group_is_under_way_or_what_hinders_is_somethi
         assert!(!matches!(state.readiness(), Readiness::Lacking(_)));
     }
 }
+
+/// Those of a group that is being applied are told that it counts, whoever else breaks down meanwhile.
+#[test]
+fn i7_a_panic_takes_back_what_its_own_thread_applies_and_nothing_else() {
+    for (applying, counting) in [(true, 0), (false, 5)] {
+        let commit = GroupCommit::new(Crowd::default());
+        lock(&commit.state).counting = 5;
+        drop(Roles { commit: &commit, lane: 0, writing: false, applying, finished: false });
+        assert_eq!(lock(&commit.state).counting, counting);
+        assert_eq!(commit.failure(), Some("broken"));
+    }
+}
