@@ -510,7 +510,7 @@ fn no_allocation_for_each_event() {
     for allocations in ways {
         allocations(5_000);
         let (one, many) = (allocations(1), allocations(5_000));
-        assert!(one.0 <= 14 && one.1 <= 7, "{one:?}");
+        assert!(one.0 <= 11 && one.1 <= 7, "{one:?}");
         assert!(many.0 <= one.0 + 25 && many.1 <= one.1 + 25, "{one:?} {many:?}");
     }
 }
