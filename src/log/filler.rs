@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use super::record::{HEADER_SIZE, Kind, Place, Seed, seal};
+use super::record::{HEADER_SIZE, Kind, Place, Seed, append_blank, seal};
 use super::segment::PAGE;
 
 /// A group is filled up by no more than this part of it: so much longer a log gets at most, and so much more
@@ -51,10 +51,9 @@ impl Filler {
             return;
         }
         let at = bytes.len();
-        bytes.resize(at + self.size as usize, 0);
-        let (header, payload) = bytes[at..].split_at_mut(HEADER_SIZE);
-        let payload_size = u32::try_from(payload.len()).expect("it is less than a page");
-        let sum = (payload_size, crc32fast::hash(payload));
+        let payload_size = self.size as usize - HEADER_SIZE;
+        let sum = append_blank(bytes, |bytes| bytes.resize(bytes.len() + payload_size, 0));
+        let header = &mut bytes[at..at + HEADER_SIZE];
         seal(header, Kind::Watermark, sum, seed, (self.offset, self.place));
     }
 }

@@ -166,13 +166,7 @@ impl PendingRecord {
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Self {
         bytes.reserve_exact(record_size(capacity));
-        bytes.resize(HEADER_SIZE, 0);
-        write(&mut bytes);
-        let payload = &bytes[HEADER_SIZE..];
-        let payload_crc = crc32fast::hash(payload);
-        let payload_size = u32::try_from(payload.len())
-            .expect("a transaction's limits keep its record far below 4 GiB");
-        bytes.resize(record_size(payload_size as usize), 0);
+        let (payload_size, payload_crc) = append_blank(&mut bytes, write);
         PendingRecord { kind, payload_crc, payload_size, bytes }
     }
 
@@ -199,6 +193,20 @@ impl PendingRecord {
         self.bytes.truncate(size);
         result
     }
+}
+
+/// Appends a record whose payload `write` appends, with a blank header; returns its payload's size and
+/// checksum.
+pub(super) fn append_blank(bytes: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> (u32, u32) {
+    let begin = bytes.len();
+    bytes.resize(begin + HEADER_SIZE, 0);
+    write(bytes);
+    let payload = &bytes[begin + HEADER_SIZE..];
+    let crc = crc32fast::hash(payload);
+    let size = u32::try_from(payload.len())
+        .expect("a transaction's limits keep its record far below 4 GiB");
+    bytes.resize(begin + record_size(size as usize), 0);
+    (size, crc)
 }
 
 /// Fills in a record's header, which is blank; `payload` is the payload's size and checksum.

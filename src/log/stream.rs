@@ -12,7 +12,9 @@ use super::behind::Behind;
 use super::directory::Directory;
 use super::filler::Filler;
 use super::lsn::Lsn;
-use super::record::{HEADER_SIZE, Kind, PendingRecord, Place, Seed, record_size, seal};
+use super::record::{
+    HEADER_SIZE, Kind, PendingRecord, Place, Seed, append_blank, record_size, seal,
+};
 use super::segment::PAGE;
 use crate::storage::{File, StorageError};
 
@@ -111,13 +113,8 @@ fn append_record(
     (offset, place): (u64, Place),
 ) {
     let begin = bytes.len();
-    bytes.resize(begin + HEADER_SIZE, 0);
-    payload.encode(bytes);
-    let encoded = &bytes[begin + HEADER_SIZE..];
-    assert_eq!(encoded.len(), payload.size(), "a payload is as long as it says");
-    let size = u32::try_from(encoded.len()).expect("it is small");
-    let sum = (size, crc32fast::hash(encoded));
-    bytes.resize(begin + record_size(size as usize), 0);
+    let sum = append_blank(bytes, |bytes| payload.encode(bytes));
+    assert_eq!(sum.0 as usize, payload.size(), "a payload is as long as it says");
     let header = &mut bytes[begin..begin + HEADER_SIZE];
     seal(header, payload.kind(), sum, seed, (offset, place));
 }
