@@ -1,5 +1,5 @@
 //! Bare loops without queue or recovery that do the least of what a channel does: how much of what it misses
-//! is the disk's and the machine's own. No proof: a cleverer loop may do better. Beside S2, S3 and S10 stands
+//! is the disk's and the machine's own. No proof: a cleverer loop may do better. Beside S2, S3, S5 and S10 stands
 //! the channel itself. Plain numbers; every loop has its turn in every round. Rates are medians of the rounds,
 //! percentiles are of all rounds together. "Direct" is past the system's cache, and left out where that
 //! cannot be.
@@ -14,12 +14,14 @@ mod support;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{channel, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use flumen::{Bytes, Channel, ChannelOptions, Durability, Event, FileChannel, tools};
+use flumen::{
+    AckDurability, Bytes, Channel, ChannelOptions, Durability, Event, FileChannel, tools,
+};
 use support::direct::Direct;
 use support::{BODY, RECORD_OVERHEAD, Raw};
 
@@ -370,41 +372,79 @@ fn acks() {
     let direct = Direct::new(record(100));
     let append = |direct: &Direct, size| direct.commit(size, |record| record.fill(9));
     let (mut turn, acked) = (0, AtomicU64::new(0));
-    let [alone, next, same, apart, direct_alone, direct_both] = rounds([
-        &mut || {
-            rate(|| {
-                turn += 1;
-                put_batch(one, turn);
-            })
-        },
-        &mut || {
-            put_and_ack(
-                &|turn| {
-                    let ack = acked.load(Ordering::Acquire).to_le_bytes();
-                    let mut bytes = vec![9; record(100)];
-                    bytes.extend_from_slice(&ack.repeat(72 / ack.len()));
-                    commit(one, &bytes, turn % 16 * (64 << 10));
-                },
-                &|turn| acked.store(turn, Ordering::Release),
-            )
-        },
-        &mut || put_and_ack(&|turn| put_batch(one, turn), &|turn| put_ack(again, turn)),
-        &mut || put_and_ack(&|turn| put_batch(one, turn), &|turn| put_ack(other, turn)),
-        &mut || direct_rate(&direct, |direct| append(direct, record(100))),
-        &mut || {
-            direct.as_ref().map_or(f64::NAN, |direct| {
-                let again = direct.again();
-                put_and_ack(&|_| append(direct, record(100)), &|_| append(&again, 72))
-            })
-        },
-    ]);
+    let (places, body) = ([(); 2].map(|()| support::directory()), Bytes::from(vec![7; BODY]));
+    let lazy = support::channel(&places[0], support::options());
+    let durable =
+        support::channel(&places[1], support::options().ack_durability(AckDurability::Sync));
+    let [alone, next, same, apart, direct_alone, direct_both, channel, with_lazy, with_durable] =
+        rounds([
+            &mut || {
+                rate(|| {
+                    turn += 1;
+                    put_batch(one, turn);
+                })
+            },
+            &mut || {
+                put_and_ack(
+                    &|turn| {
+                        let ack = acked.load(Ordering::Acquire).to_le_bytes();
+                        let mut bytes = vec![9; record(100)];
+                        bytes.extend_from_slice(&ack.repeat(72 / ack.len()));
+                        commit(one, &bytes, turn % 16 * (64 << 10));
+                    },
+                    &|turn| acked.store(turn, Ordering::Release),
+                )
+            },
+            &mut || put_and_ack(&|turn| put_batch(one, turn), &|turn| put_ack(again, turn)),
+            &mut || put_and_ack(&|turn| put_batch(one, turn), &|turn| put_ack(other, turn)),
+            &mut || direct_rate(&direct, |direct| append(direct, record(100))),
+            &mut || {
+                direct.as_ref().map_or(f64::NAN, |direct| {
+                    let again = direct.again();
+                    put_and_ack(&|_| append(direct, record(100)), &|_| append(&again, 72))
+                })
+            },
+            &mut || {
+                let takes = || {
+                    support::take(&lazy, 100);
+                };
+                rate_between(|| support::put(&lazy, &body, 100), takes)
+            },
+            &mut || put_and_take(&lazy, &body),
+            &mut || put_and_take(&durable, &body),
+        ]);
     println!("\nbatches of 100      commits/s alone   share left with acks beside");
     println!("lazy, in the next   {alone:15.0} {:37.2}", next / alone);
     println!("in the same file    {alone:15.0} {:37.2}", same / alone);
     println!("in another file     {alone:15.0} {:37.2}", apart / alone);
+    println!("channel, lazy       {channel:15.0} {:37.2}", with_lazy / channel);
+    println!("channel, durable    {channel:15.0} {:37.2}", with_durable / channel);
     if direct.is_some() {
         println!("direct, in one log  {direct_alone:15.0} {:37.2}", direct_both / direct_alone);
     }
+}
+
+/// Batches of 100 a second that are put by this thread and taken by another.
+fn put_and_take(channel: &FileChannel, body: &Bytes) -> f64 {
+    let (begin, mut batches, has_ended) = (Instant::now(), 0, AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            loop {
+                // Looked at before the take, which then finds whatever was put before the end.
+                let is_last = has_ended.load(Ordering::Acquire);
+                if support::take(channel, 100) == 0 && is_last {
+                    break;
+                }
+                channel.wait(Duration::from_millis(1));
+            }
+        });
+        while begin.elapsed() < TIME {
+            support::put(channel, body, 100);
+            batches += 1;
+        }
+        has_ended.store(true, Ordering::Release);
+    });
+    f64::from(batches) / begin.elapsed().as_secs_f64()
 }
 
 /// Batches a second, each acknowledged by another thread.
