@@ -40,7 +40,9 @@ pub(crate) const LANES: usize = 2;
 /// and nobody else.
 const SEATS: usize = TURN + 1;
 /// The last seat. A group has a lane until its committers have been called, so as many groups are on their
-/// way as there are lanes, and one more forms: so many seats are before it.
+/// way as there are lanes, and one more forms: so many seats are before it. (They follow one another, unless
+/// the system puts a leader aside that is about to call its committers, and others go round meanwhile. Then
+/// the call of a leader may reach one of those, who leaves: the next group is led when that call goes on.)
 const TURN: usize = LANES + 1;
 
 /// A group on its way from the write to its end.
@@ -304,12 +306,12 @@ impl<G: Groups> GroupCommit<G> {
 
     /// Takes a lane, and brings one group from `forming` to its end.
     fn lead<'a>(&'a self, mut state: MutexGuard<'a, State<G>>) -> MutexGuard<'a, State<G>> {
+        let State { census, gathering, .. } = &mut *state;
+        gathering.end(census);
         let Some(lane) = state.free_lanes.pop_front() else {
             return state;
         };
         state.writing = true;
-        let State { census, gathering, .. } = &mut *state;
-        gathering.end(census);
         let mut roles =
             Roles { commit: self, lane, writing: true, applying: false, finished: false };
         let mut remains = None;
@@ -425,6 +427,7 @@ impl<G: Groups> GroupCommit<G> {
         if state.failed.is_some() && !planted!(FailureOfOwnGroupOnly) {
             return None;
         }
+        roles.applying = true;
         state.counting = until;
         self.groups.note_synced(&group);
         let State { under_way, census, gathering, .. } = &mut *state;
@@ -434,7 +437,6 @@ impl<G: Groups> GroupCommit<G> {
         // The next group is led meanwhile, if enough of it are there. Else the disk would rest until those of
         // this one have been called.
         self.call_leader(state);
-        roles.applying = true;
         let remains = self.groups.apply(group);
         roles.applying = false;
         let mut state = lock(&self.state);

@@ -170,7 +170,12 @@ impl Gathering {
         if count >= self.awaited() || self.is_over {
             return None;
         }
-        let (pace, since) = (self.pace.0?, self.ended.as_ref()?.elapsed());
+        self.patience_after(self.ended.as_ref()?.elapsed(), forming)
+    }
+
+    /// The same, so long after the last group's end.
+    fn patience_after(&self, since: Duration, forming: &Census) -> Option<Duration> {
+        let pace = self.pace.0?;
         let part = (pace / SHARE).min(PATIENCE_MAX);
         let total = (pace + pace / 2).min(PATIENCE_MAX);
         let until = if self.waits > 0 { total } else { part.max(self.usual_return(forming)) };
@@ -426,6 +431,20 @@ mod tests {
                 gathering.returns[1] = Returns::usually(half);
                 let found = (1..).find(|count| !waits(&gathering, &of_kind(1, *count)));
                 assert_eq!(found, Some(awaited.max(1)), "{wanted}");
+            }
+        }
+    }
+
+    /// When all of them usually are, or those who are waited for where half come back slowly: half of them.
+    #[test]
+    fn a_wait_begins_no_later_than_they_are_back() {
+        let (mut gathering, sync) = (five_wanted(), Duration::from_millis(6));
+        gathering.pace = Usual(Some(sync));
+        for half in [sync / 2, sync] {
+            gathering.returns[1] = Returns::usually(half);
+            for (since, begins) in [(sync * 3 / 4, true), (sync * 5 / 4, false)] {
+                let patience = gathering.patience_after(since, &of_kind(1, 1));
+                assert_eq!(patience.is_some(), begins, "{half:?}, {since:?}");
             }
         }
     }

@@ -74,6 +74,17 @@ fn i8_a_refused_committer_does_not_serve_those_who_come_after_it() {
     assert!(*lock(&commit.groups().refused) > 0);
 }
 
+/// Else a commit that was written would be written again, and another be lost that was not.
+#[test]
+fn i1_who_was_refused_gets_its_own_entry_back_and_nobody_else_gets_one() {
+    let commit = GroupCommit::new(Crowd::default());
+    let mut state = lock(&commit.state);
+    state.refused = vec![(3, WaitsFor::Kind(0)), (6, WaitsFor::None), (7, WaitsFor::Kind(1))];
+    let taken = [5, 6, 6, 7, 3, 3].map(|ticket| state.take_refused(ticket));
+    let [first, second, third] = [WaitsFor::None, WaitsFor::Kind(1), WaitsFor::Kind(0)].map(Some);
+    assert_eq!(taken, [None, first, None, second, third, None]);
+}
+
 /// A leader called in the seat of another group would not come; the end of a group would wake those of
 /// another.
 #[test]
