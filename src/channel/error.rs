@@ -356,10 +356,11 @@ pub enum CloseError {
     Stopped(Stopped),
     /// The channel was closed before.
     Closed,
-    /// The channel is closed, but the disk has no room to note that these events were taken by lazy commits:
-    /// they will be delivered again.
+    /// The disk has no room to note what lazy commits took and set: after a close, or a stop before there is
+    /// room, the events will be delivered again, and the cursors be as they were. Else all has been done that
+    /// was asked for.
     NoSpace {
-        /// How many.
+        /// How many events; 0 where it is cursors only.
         events: u64,
     },
 }
@@ -371,8 +372,8 @@ impl fmt::Display for CloseError {
             CloseError::Closed => write!(f, "the channel is closed"),
             CloseError::NoSpace { events } => write!(
                 f,
-                "the disk has no room for the acks of {events} events taken by lazy commits; \
-                 they will be delivered again"
+                "the disk has no room for what lazy commits took: {events} events will be delivered \
+                 again, and cursors set with them are not kept"
             ),
         }
     }

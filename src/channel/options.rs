@@ -24,7 +24,8 @@ pub enum AckDurability {
     /// After a sync: a taken event never comes back. The default.
     Sync,
     /// At once; the log learns of it with the next commit or within the window. A crash may deliver again
-    /// what was taken within the window.
+    /// what was taken within the window. (A commit that sets 8 KiB of cursors or more waits, as under `Sync`:
+    /// there may be no room for so much on a full disk, which it then says.)
     Lazy(Duration),
 }
 

@@ -41,7 +41,7 @@ pub(crate) use reader::LogReader;
 pub(crate) use record::{Flaw, Kind, PendingRecord, RecordHeader, record_size};
 pub(crate) use segment::STATED_MAX;
 pub(crate) use start::{LostSlot, lost_slots};
-pub(crate) use stream::{Out, Outgoing, Payload};
+pub(crate) use stream::{Form, Out, Outgoing, Payload};
 pub(crate) use survey::{End, Replay, survey};
 pub(crate) use varint::{put as put_varint, take as take_varint};
 pub(crate) use writer::{Appended, Log, View};

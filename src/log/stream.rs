@@ -6,8 +6,6 @@
 //! The first piece of a large record is written last, because the header in it has the checksum of all. A
 //! crash before that leaves no record there, as a crash within a single write may.
 
-use std::ops::RangeInclusive;
-
 use super::behind::Behind;
 use super::directory::Directory;
 use super::filler::Filler;
@@ -35,15 +33,32 @@ const UNCOPIED_SHARE: usize = 4;
 /// and so are records of a group of this size and larger: a call of their own costs less than a copy.
 pub(super) const UNCOPIED: usize = PIECE_MAX / UNCOPIED_SHARE;
 
-/// Records of up to these bytes are encoded by the thread that writes them, into the memory where they are
-/// gathered: to have each in memory of its own first, and to copy it from there, costs more than others
-/// gain by it.
+/// Records of up to these bytes are [`Form::Gathered`].
 const SMALL: usize = 4 << 10;
 
-/// Sizes of records that are best encoded before they are handed in, by the threads that commit, in a log
-/// with segments of this size.
-pub(super) fn early_sizes(segment_size: u64) -> RangeInclusive<usize> {
-    SMALL + 1..=whole_size(segment_size)
+/// How a record gets into the log.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Form {
+    /// Encoded by the thread that writes it, into the memory where small ones are gathered: to have each in
+    /// memory of its own first, and to copy it from there, costs more than others gain by it.
+    Gathered,
+    /// Encoded before it is handed in, by the thread that commits.
+    Encoded,
+    /// Encoded by the thread that writes it, and written in pieces.
+    InPieces,
+}
+
+impl Form {
+    /// The best one for a record of `size` bytes, in a log with segments of this size.
+    pub(super) fn of(size: usize, segment_size: u64) -> Form {
+        if size <= SMALL {
+            Form::Gathered
+        } else if size <= whole_size(segment_size) {
+            Form::Encoded
+        } else {
+            Form::InPieces
+        }
+    }
 }
 
 /// Bytes of the largest record that is written as a whole, in a log with segments of this size.
@@ -84,24 +99,22 @@ impl Out for Vec<u8> {
 
 /// A record on its way to the log.
 pub(crate) enum Outgoing<'a, P> {
-    /// Encoded.
-    Ready(&'a mut PendingRecord),
-    /// Not of a size for which it is worth it to be encoded before
-    /// ([`Log::early_sizes`](super::Log::early_sizes)).
-    ToEncode(&'a P),
+    /// [`Form::Gathered`].
+    Gathered(&'a P),
+    /// [`Form::Encoded`].
+    Encoded(&'a mut PendingRecord),
+    /// [`Form::InPieces`].
+    InPieces(&'a P),
 }
 
 impl<P: Payload> Outgoing<'_, P> {
     pub(super) fn size(&self) -> u64 {
         match self {
-            Outgoing::Ready(record) => record.size(),
-            Outgoing::ToEncode(payload) => record_size(payload.size()) as u64,
+            Outgoing::Encoded(record) => record.size(),
+            Outgoing::Gathered(payload) | Outgoing::InPieces(payload) => {
+                record_size(payload.size()) as u64
+            }
         }
-    }
-
-    /// Whether it is written in pieces.
-    pub(super) fn is_streamed(&self) -> bool {
-        matches!(self, Outgoing::ToEncode(_)) && self.size() > SMALL as u64
     }
 }
 
@@ -157,16 +170,16 @@ impl Pieces<'_> {
     ) -> Result<(), StorageError> {
         let gathered = &mut buffers.gathered;
         match record {
-            Outgoing::ToEncode(payload) if record.is_streamed() => {
-                self.write_gathered(gathered, offset)?;
-                self.stream(payload, (offset, place), buffers)
-            }
-            Outgoing::ToEncode(payload) => {
+            Outgoing::Gathered(payload) => {
                 append_record(gathered, payload, self.seed, (offset, place));
                 filler.append(gathered, self.seed);
                 Ok(())
             }
-            Outgoing::Ready(record) if is_alone || record.size() >= UNCOPIED as u64 => {
+            Outgoing::InPieces(payload) => {
+                self.write_gathered(gathered, offset)?;
+                self.stream(payload, (offset, place), buffers)
+            }
+            Outgoing::Encoded(record) if is_alone || record.size() >= UNCOPIED as u64 => {
                 self.write_gathered(gathered, offset)?;
                 record.place(self.seed, offset, place);
                 record.with_more(|bytes| {
@@ -174,7 +187,7 @@ impl Pieces<'_> {
                     self.write(bytes, offset)
                 })
             }
-            Outgoing::Ready(record) => {
+            Outgoing::Encoded(record) => {
                 gathered.extend_from_slice(record.place(self.seed, offset, place));
                 filler.append(gathered, self.seed);
                 Ok(())
@@ -214,7 +227,7 @@ impl Pieces<'_> {
         let padding = record_size(size) - HEADER_SIZE - size;
         stream.piece.resize(padding, 0);
         self.write(stream.piece, stream.at)?;
-        let stated_size = u32::try_from(size).expect("it was looked at before it was handed in");
+        let stated_size = u32::try_from(size).expect("limits keep a record far below 4 GiB");
         let sum = (stated_size, stream.hasher.finalize());
         seal(&mut first[..HEADER_SIZE], payload.kind(), sum, self.seed, (offset, place));
         self.write(first, offset)

@@ -1,7 +1,7 @@
 //! Writing the log: appending groups of records, taking checkpoints, and giving back the files of segments
 //! nothing needs any more. How one segment follows another is in the file beside.
 
-use std::ops::{Range, RangeInclusive};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -14,7 +14,7 @@ use super::pool::Pool;
 use super::record::{Place, Seed};
 use super::segment::{PAGE, SegmentHeader, segment_name};
 use super::slots::Slots;
-use super::stream::{Buffers, Outgoing, Payload, Pieces, early_sizes, piece_size};
+use super::stream::{Buffers, Form, Outgoing, Payload, Pieces, piece_size};
 use crate::storage::{File, StorageError};
 use crate::sync::{AtomicBool, AtomicU64, Mutex, lock};
 
@@ -124,9 +124,9 @@ impl Log {
         PAGE + size <= lock(&self.writer).header.capacity
     }
 
-    /// Sizes of records that are best encoded before they are handed in. Larger ones are written in pieces.
-    pub(crate) fn early_sizes(&self) -> RangeInclusive<usize> {
-        early_sizes(self.segment_size)
+    /// The best form of a record of `size` bytes.
+    pub(crate) fn form_of(&self, size: usize) -> Form {
+        Form::of(size, self.segment_size)
     }
 
     /// Whether a reader has the segment being written open.
@@ -216,7 +216,8 @@ impl Log {
             let size = record.size();
             let next = Place { lsn: lsn.plus(size), sequence: writer.next_sequence, watermark };
             let is_last = places.len() == count;
-            let room = if is_last && !record.is_streamed() { writer.header.capacity } else { 0 };
+            let is_whole = !matches!(record, Outgoing::InPieces(_));
+            let room = if is_last && is_whole { writer.header.capacity } else { 0 };
             let filler = Filler::new(writer.offset..end + size, room, next);
             let buffers = &mut writer.buffers;
             pieces.write_record(record, (end, place), &filler, count == 1, buffers)?;
@@ -443,7 +444,7 @@ pub(super) mod tests {
     /// Writes a group of records of these sizes.
     pub(in crate::log) fn append(log: &Log, sizes: &[usize]) -> Appended {
         let mut records: Vec<_> = sizes.iter().map(|size| encoded(*size)).collect();
-        let outgoing = records.iter_mut().map(|record| (Outgoing::<Slices>::Ready(record), 0));
+        let outgoing = records.iter_mut().map(|record| (Outgoing::<Slices>::Encoded(record), 0));
         log.append(outgoing, 0, &|| {}).expect("works")
     }
 
@@ -499,7 +500,7 @@ pub(super) mod tests {
 
     /// Beside records that are encoded already, and however its slices lie in the pieces.
     #[test]
-    fn i2_a_record_in_pieces_is_the_one_that_a_single_write_makes() {
+    fn i2_a_record_is_the_same_in_whatever_form_it_comes() {
         let disk = SimDisk::new(1);
         let log = log(&disk, 2 << 20);
         let (piece, uncopied) = (piece_size(log.segment_size), piece_size(log.segment_size) / 4);
@@ -513,19 +514,21 @@ pub(super) mod tests {
         ];
         for shape in shapes {
             let slices = Slices(shape.to_vec());
-            let (mut before, mut behind) = (encoded(11), encoded(13));
-            let group = [
-                (Outgoing::Ready(&mut before), 0),
-                (Outgoing::ToEncode(&slices), 0),
-                (Outgoing::Ready(&mut behind), 0),
-            ];
-            let group = log.append(group.into_iter(), 0, &|| {}).expect("works");
-            let mut whole = Vec::new();
-            slices.encode(&mut whole);
-            let found = payloads(&disk, &log, &group);
-            assert_eq!(found[0], [7; 11]);
-            assert!(found[1] == whole, "{shape:?}");
-            assert_eq!(found[2], [7; 13]);
+            for outgoing in [Outgoing::InPieces(&slices), Outgoing::Gathered(&slices)] {
+                let (mut before, mut behind) = (encoded(11), encoded(13));
+                let group = [
+                    (Outgoing::Encoded(&mut before), 0),
+                    (outgoing, 0),
+                    (Outgoing::Encoded(&mut behind), 0),
+                ];
+                let group = log.append(group.into_iter(), 0, &|| {}).expect("works");
+                let mut whole = Vec::new();
+                slices.encode(&mut whole);
+                let found = payloads(&disk, &log, &group);
+                assert_eq!(found[0], [7; 11]);
+                assert!(found[1] == whole, "{shape:?}");
+                assert_eq!(found[2], [7; 13]);
+            }
         }
     }
 
@@ -541,7 +544,7 @@ pub(super) mod tests {
             disk.set_plan(plan.on(&[CallKind::Write]).after(failing));
             let before = disk.calls();
             let slices = Slices(vec![piece_size(log.segment_size) / 5; 12]);
-            let record = [(Outgoing::ToEncode(&slices), 0)].into_iter();
+            let record = [(Outgoing::InPieces(&slices), 0)].into_iter();
             if log.append(record, 0, &|| {}).is_ok() {
                 break;
             }

@@ -2,20 +2,21 @@
 //! both.
 
 use std::collections::VecDeque;
-use std::ops::{Range, RangeInclusive};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::acks::{Acks, Refused};
 use super::buffers::Buffers;
-use super::codec::{encode_ack, encode_put};
+use super::codec::encode_put;
 use super::queue::{Change, Queue};
 use super::tail::{Tail, TailRecord};
 use crate::channel::Stopped;
 use crate::channel::signal::Signal;
-use crate::channel::transaction::{Cursors, PutBatch};
+use crate::channel::transaction::PutBatch;
 use crate::log::{
-    Appended, Claim, Groups, Kind, Log, Lsn, Outgoing, Payload, PendingRecord, View, WaitsFor,
-    filled_max, record_size,
+    Appended, Claim, Form, Groups, Kind, Log, Lsn, Outgoing, Payload, PendingRecord, View,
+    WaitsFor, filled_max, record_size,
 };
 use crate::storage::StorageError;
 use crate::sync::{AtomicBool, Mutex, lock};
@@ -63,8 +64,9 @@ pub(crate) enum Ended {
 enum Record {
     None,
     Encoded(PendingRecord),
-    /// A put of so many bytes, encoded when it is written.
-    ToEncode(u64),
+    /// A put of so many bytes, encoded when it is written, in the form that is best for so many.
+    Gathered(u64),
+    InPieces(u64),
 }
 
 /// One commit on its way to the log.
@@ -80,67 +82,27 @@ pub(crate) struct Entry {
 pub(crate) enum Effect {
     Put(PutBatch),
     Ack(Acks),
+    /// An ack of whatever is refused when this is written.
+    Refused,
     Nothing,
 }
 
-/// Acknowledgements of one or more take transactions.
-#[derive(Default)]
-pub(crate) struct Acks {
-    /// Ascending, not touching.
-    pub(crate) ranges: Vec<Range<u64>>,
-    pub(crate) events: u64,
-    pub(crate) size: u64,
-    pub(crate) cursors: Cursors,
-    pub(crate) transactions: u64,
-}
-
-impl Acks {
-    /// About what the cursors take in a record.
-    pub(crate) fn cursor_bytes(&self) -> usize {
-        let value_size = |value: &Option<Vec<u8>>| value.as_ref().map_or(0, Vec::len);
-        self.cursors.iter().map(|(name, value)| name.len() + value_size(value)).sum()
-    }
-
-    /// Of one cursor the later value must come last: what was set since is not set again.
-    pub(crate) fn supersede(&mut self, later: &Cursors) {
-        self.cursors.retain(|name, _| !later.contains_key(name));
-    }
-
-    /// Adds the acks of other transactions, which happened later.
-    pub(crate) fn merge(&mut self, later: Acks) {
-        self.events += later.events;
-        self.size += later.size;
-        self.transactions += later.transactions;
-        self.cursors.extend(later.cursors);
-        self.ranges.extend(later.ranges);
-        self.ranges.sort_unstable_by_key(|range| range.start);
-        self.ranges.dedup_by(|later, earlier| {
-            let touch = earlier.end == later.start;
-            if touch {
-                earlier.end = later.end;
-            }
-            touch
-        });
-    }
-}
-
 impl Entry {
-    /// A record of a size in `early` is encoded now, by the thread that commits; any other when it is
-    /// written.
+    /// A put whose record gets into the log in the form that `form_of` has for its size.
     pub(crate) fn put(
         buffers: &Buffers,
-        early: &RangeInclusive<usize>,
+        form_of: impl FnOnce(usize) -> Form,
         batch: PutBatch,
         sync: bool,
     ) -> Entry {
         let size = record_size(Payload::size(&batch));
-        let record = match u32::try_from(size).expect("limits keep a record far below 4 GiB") {
-            _ if early.contains(&size) => {
-                Record::Encoded(encode_put(buffers.take(filled_max(size)), &batch))
-            }
-            size => Record::ToEncode(u64::from(size)),
+        let form = form_of(size);
+        let record = match form {
+            Form::Gathered => Record::Gathered(size as u64),
+            Form::Encoded => Record::Encoded(encode_put(buffers.take(filled_max(size)), &batch)),
+            Form::InPieces => Record::InPieces(size as u64),
         };
-        let is_large = size as u64 >= LARGE || size > *early.end();
+        let is_large = size as u64 >= LARGE || form == Form::InPieces;
         let waits_for = if sync && !is_large { PUTS } else { WaitsFor::None };
         Entry { record, effect: Effect::Put(batch), sync, waits_for }
     }
@@ -155,8 +117,14 @@ impl Entry {
     }
 
     fn of_acks(acks: Acks, sync: bool, waits_for: WaitsFor) -> Entry {
-        let record = Record::Encoded(encode_ack(&acks.ranges, acks.size, &acks.cursors));
+        let record = Record::Encoded(acks.encode());
         Entry { record, effect: Effect::Ack(acks), sync, waits_for }
+    }
+
+    /// What was [`Refused`], once more, with nobody waiting for it.
+    pub(crate) fn refused(sync: bool) -> Entry {
+        let (record, effect) = (Record::None, Effect::Refused);
+        Entry { record, effect, sync, waits_for: WaitsFor::All }
     }
 
     /// A record that says nothing but what its header says.
@@ -175,7 +143,15 @@ impl Entry {
     pub(crate) fn into_put(self) -> Option<PutBatch> {
         match self.effect {
             Effect::Put(batch) => Some(batch),
-            Effect::Ack(_) | Effect::Nothing => None,
+            Effect::Ack(_) | Effect::Refused | Effect::Nothing => None,
+        }
+    }
+
+    /// The acks that it was to be, if it was any.
+    pub(crate) fn into_acks(self) -> Option<Acks> {
+        match self.effect {
+            Effect::Ack(acks) => Some(acks),
+            Effect::Put(_) | Effect::Refused | Effect::Nothing => None,
         }
     }
 
@@ -183,15 +159,16 @@ impl Entry {
         match &self.record {
             Record::None => 0,
             Record::Encoded(record) => record.size(),
-            Record::ToEncode(size) => *size,
+            Record::Gathered(size) | Record::InPieces(size) => *size,
         }
     }
 
     fn outgoing(&mut self) -> Option<Outgoing<'_, PutBatch>> {
         match (&mut self.record, &self.effect) {
-            (Record::Encoded(record), _) => Some(Outgoing::Ready(record)),
-            (Record::ToEncode(_), Effect::Put(batch)) => Some(Outgoing::ToEncode(batch)),
-            (Record::ToEncode(_) | Record::None, _) => None,
+            (Record::Encoded(record), _) => Some(Outgoing::Encoded(record)),
+            (Record::Gathered(_), Effect::Put(batch)) => Some(Outgoing::Gathered(batch)),
+            (Record::InPieces(_), Effect::Put(batch)) => Some(Outgoing::InPieces(batch)),
+            (Record::Gathered(_) | Record::InPieces(_) | Record::None, _) => None,
         }
     }
 
@@ -203,7 +180,7 @@ impl Entry {
     fn events(&self) -> u64 {
         match &self.effect {
             Effect::Put(batch) => batch.events.len() as u64,
-            Effect::Ack(_) | Effect::Nothing => 0,
+            Effect::Ack(_) | Effect::Refused | Effect::Nothing => 0,
         }
     }
 }
@@ -228,8 +205,7 @@ pub(crate) struct Core {
     pub(crate) news: Signal,
     /// Wakes the helper thread before its time.
     pub(crate) alarm: Arc<Signal>,
-    /// Lazy acks for which the disk had no room: they go with the next ones.
-    pub(crate) refused: Mutex<Acks>,
+    pub(crate) refused: Mutex<Refused>,
     /// Whether acks may wait for the next commit: refused ones, or the channel's lazy ones. Set and cleared
     /// where those are locked.
     pub(crate) acks_wait: AtomicBool,
@@ -269,7 +245,7 @@ impl Core {
 
     /// Makes room by all means there are; false when there are none.
     fn find_room(&self, entry: &Entry) -> Result<bool, StorageError> {
-        let (size, is_put) = (entry.size(), entry.is_put());
+        let (size, is_put) = (self.size_of(entry), entry.is_put());
         let claim = if is_put { Claim::Put } else { Claim::Ack };
         let usable = || !is_put || self.log.accepts_puts();
         if usable() && self.log.fits(0, size) {
@@ -332,10 +308,29 @@ impl Core {
         Ok(all_done && self.roll(needed, Claim::Swap)?)
     }
 
-    /// Most commits set no cursor, and take no lock here.
-    fn supersede(&self, later: &Cursors) {
-        if !later.is_empty() {
-            lock(&self.refused).supersede(later);
+    /// Bytes of the record that `entry` would have now.
+    fn size_of(&self, entry: &Entry) -> u64 {
+        match &entry.effect {
+            Effect::Refused => lock(&self.refused).size(),
+            _ => entry.size(),
+        }
+    }
+
+    /// What `entry` does to the acks that were refused, when it is written: it takes them, or sets a cursor
+    /// that they would set back. (Most set none, and take no lock here.)
+    fn settle_refused(&self, entry: &mut Entry) {
+        match &entry.effect {
+            Effect::Refused => {
+                if let Some(acks) = lock(&self.refused).take() {
+                    *entry = Entry::lazy_ack(acks, entry.sync);
+                }
+            }
+            Effect::Put(PutBatch { cursors, .. }) | Effect::Ack(Acks { cursors, .. }) => {
+                if !cursors.is_empty() {
+                    lock(&self.refused).supersede(cursors);
+                }
+            }
+            Effect::Nothing => {}
         }
     }
 
@@ -356,7 +351,6 @@ impl Core {
                 let cursors = &cursors;
                 let change = Change::Put { first_sequence, events: count, bytes: size, cursors };
                 shown.queue.apply(&change).expect(fits);
-                self.supersede(cursors);
                 shown.counts.events_put += count;
                 shown.counts.puts_committed += 1;
                 let record = TailRecord::new(at, first_sequence, events, size);
@@ -365,11 +359,10 @@ impl Core {
             Effect::Ack(acks) => {
                 let (ranges, bytes, cursors) = (&acks.ranges, acks.size, &acks.cursors);
                 shown.queue.apply(&Change::Ack { ranges, bytes, cursors }).expect(lent);
-                self.supersede(cursors);
                 shown.counts.events_taken += acks.events;
                 shown.counts.takes_committed += acks.transactions;
             }
-            Effect::Nothing => {}
+            Effect::Refused | Effect::Nothing => {}
         }
     }
 }
@@ -389,12 +382,13 @@ impl Groups for Core {
         let mut total = 0;
         let mut count = 0;
         for entry in entries {
+            let size = self.size_of(entry);
             let refused = entry.is_put() && !accepts_puts;
-            let too_much = count > 0 && total + entry.size() > GROUP_SIZE_MAX;
-            if refused || too_much || !self.log.fits(total, entry.size()) {
+            let too_much = count > 0 && total + size > GROUP_SIZE_MAX;
+            if refused || too_much || !self.log.fits(total, size) {
                 break;
             }
-            total += entry.size();
+            total += size;
             count += 1;
         }
         count
@@ -405,17 +399,20 @@ impl Groups for Core {
     }
 
     fn refuse(&self, entry: Entry) {
-        if let Effect::Ack(acks) = entry.effect {
-            let mut refused = lock(&self.refused);
-            refused.merge(acks);
-            self.acks_wait.store(true, Ordering::Release);
+        let mut refused = lock(&self.refused);
+        match entry.effect {
+            Effect::Ack(acks) => refused.add(acks),
+            Effect::Refused => refused.stay(),
+            Effect::Put(_) | Effect::Nothing => return,
         }
+        self.acks_wait.store(true, Ordering::Release);
     }
 
     fn write(&self, mut entries: Vec<Entry>, lane: usize) -> Result<Group, Ended> {
         let sync = entries.iter().any(|entry| entry.sync);
         let mut records = Vec::with_capacity(entries.len());
         for entry in &mut entries {
+            self.settle_refused(entry);
             let events = entry.events();
             records.extend(entry.outgoing().map(|record| (record, events)));
         }
@@ -459,7 +456,7 @@ impl Groups for Core {
                 Record::Encoded(record) if matches!(entry.effect, Effect::Put(_)) => {
                     records.push(record.into_bytes());
                 }
-                Record::Encoded(_) | Record::ToEncode(_) => {}
+                Record::Encoded(_) | Record::Gathered(_) | Record::InPieces(_) => {}
             }
             if let Some((lsn, sequence)) = places.next() {
                 let place = (*lsn..lsn.plus(size), *sequence);
@@ -491,6 +488,7 @@ impl From<StorageError> for Ended {
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
+    use crate::channel::transaction::Cursors;
     use crate::event::Event;
     use crate::log::{Directory, LogOptions};
     use crate::storage::sim::SimDisk;
@@ -504,25 +502,24 @@ mod tests {
 
     fn put(size: usize) -> Entry {
         let batch = PutBatch::new(vec![Event::new(vec![7; size])], Cursors::new());
-        Entry::put(&Buffers::default(), &(0..=usize::MAX), batch, true)
+        Entry::put(&Buffers::default(), |_| Form::Encoded, batch, true)
     }
 
     #[test]
     fn puts_wait_for_puts_and_acks_for_acks_unless_they_are_large_or_need_no_sync() {
         let core = core(64 * 1024);
-        let put = |size, sync, early| {
+        let put = |size, sync, form| {
             let batch = PutBatch::new(vec![Event::new(vec![7; size])], Cursors::new());
-            Entry::put(&Buffers::default(), &early, batch, sync)
+            Entry::put(&Buffers::default(), |_| form, batch, sync)
         };
-        let (all, none) = (0..=usize::MAX, usize::MAX..=usize::MAX);
         let ack = |sync| Entry::ack(Acks::default(), sync);
-        let head = put(LARGE as usize, true, all.clone()).size() as usize - LARGE as usize;
+        let head = put(LARGE as usize, true, Form::Encoded).size() as usize - LARGE as usize;
         let (most, large) = (LARGE as usize - head - 8, LARGE as usize - head);
-        for early in [&all, &none] {
-            let [most, large] = [most, large].map(|size| put(size, true, early.clone()));
+        for form in [Form::Gathered, Form::Encoded] {
+            let [most, large] = [most, large].map(|size| put(size, true, form));
             assert_eq!((most.size(), large.size()), (LARGE - 8, LARGE));
-            let [small, unsynced] = [true, false].map(|sync| put(1, sync, early.clone()));
-            let in_pieces = put(1, true, 0..=0);
+            let [small, unsynced] = [true, false].map(|sync| put(1, sync, form));
+            let in_pieces = put(1, true, Form::InPieces);
             let entries = [small, most, large, unsynced, in_pieces];
             let waits = entries.map(|entry| core.waits_for(&entry));
             let none = WaitsFor::None;
@@ -568,43 +565,71 @@ mod tests {
         assert_eq!(core.fits(&VecDeque::from([put(70_000)])), 0);
     }
 
-    fn cursors(values: &[(&str, &str)]) -> Cursors {
-        let set =
-            |(name, value): &(&str, &str)| (name.to_string(), Some(value.as_bytes().to_vec()));
-        values.iter().map(set).collect()
+    const PLACE: &str = "place";
+
+    fn cursors(value: &str) -> Cursors {
+        Cursors::from([(PLACE.to_string(), Some(value.as_bytes().to_vec()))])
     }
 
-    /// An ack that waits for room does not set a cursor back that moved on while it waited.
-    #[test]
-    fn of_one_cursor_the_later_value_comes_last() {
-        let waiting = cursors(&[("read", "1"), ("sent", "1")]);
-        let mut acks = Acks { cursors: waiting.clone(), ..Acks::default() };
-        acks.supersede(&Cursors::new());
-        assert_eq!(acks.cursors, waiting);
-        acks.supersede(&cursors(&[("read", "2"), ("else", "2")]));
-        assert_eq!(acks.cursors, cursors(&[("sent", "1")]));
-        assert_eq!(acks.cursor_bytes(), 5);
-        acks.merge(Acks { cursors: cursors(&[("sent", "3")]), ..Acks::default() });
-        assert_eq!(acks.cursors, cursors(&[("sent", "3")]), "the later one");
+    fn acks(value: &str) -> Acks {
+        Acks { cursors: cursors(value), transactions: 1, ..Acks::default() }
     }
 
-    /// Nor does one that a full disk refused, which no other ack was merged with since.
+    fn write(core: &Core, entries: Vec<Entry>) -> Group {
+        core.write(entries, 0).unwrap_or_else(|_| panic!("the disk is sound"))
+    }
+
+    /// Wherever a commit is that sets the same cursor when an ack is asked for once more that a full disk has
+    /// refused: before it, in its group, written and not yet counting, or behind it.
     #[test]
-    fn what_a_commit_sets_a_refused_ack_does_not_set_back() {
-        let acks = |values| Acks { cursors: cursors(values), ..Acks::default() };
-        let later = [("read", "2"), ("else", "2")];
-        let of_put = PutBatch::new(Vec::new(), cursors(&later));
-        let commits = [
-            Entry::put(&Buffers::default(), &(0..=usize::MAX), of_put, true),
-            Entry::ack(acks(&later), true),
-        ];
-        for commit in commits {
-            let core = core(64 << 10);
-            core.refuse(Entry::lazy_ack(acks(&[("read", "1"), ("sent", "1")]), true));
-            assert!(core.acks_wait.load(Ordering::Acquire), "the next put takes it along");
-            let Ok(group) = core.write(vec![commit], 0) else { panic!("the disk is sound") };
-            drop(core.apply(group));
-            assert_eq!(lock(&core.refused).cursors, cursors(&[("sent", "1")]));
+    fn i2_what_a_commit_sets_a_refused_ack_does_not_set_back() {
+        let put = || {
+            let batch = PutBatch::new(Vec::new(), cursors("2"));
+            Entry::put(&Buffers::default(), |_| Form::Encoded, batch, true)
+        };
+        let refused = || Entry::refused(true);
+        for later in [put, || Entry::ack(acks("2"), true), || Entry::lazy_ack(acks("2"), true)] {
+            let orders = [
+                vec![vec![later(), refused()]],
+                vec![vec![later()], vec![refused()]],
+                vec![vec![refused(), later()]],
+                vec![vec![refused()], vec![later()]],
+            ];
+            for groups in orders {
+                let core = core(64 << 10);
+                core.refuse(Entry::lazy_ack(acks("1"), true));
+                assert!(core.acks_wait.load(Ordering::Acquire), "the next put takes it along");
+                // All are written before the first of them counts.
+                let written = groups.into_iter().map(|entries| write(&core, entries));
+                for group in written.collect::<Vec<_>>() {
+                    drop(core.apply(group));
+                }
+                let shown = lock(&core.shown);
+                assert_eq!(
+                    shown.queue.cursors().get(PLACE).map(|value| &value[..]),
+                    Some(&b"2"[..])
+                );
+                assert!(lock(&core.refused).is_empty());
+            }
         }
+    }
+
+    /// It is as long as what it takes then, and nothing where there is nothing any more.
+    #[test]
+    fn i2_an_entry_that_takes_what_was_refused_has_the_size_of_that() {
+        let core = core(64 << 10);
+        let entries = VecDeque::from([Entry::refused(true)]);
+        assert_eq!((core.size_of(&entries[0]), core.fits(&entries)), (0, 1));
+        let end = core.log.end();
+        drop(core.apply(write(&core, vec![Entry::refused(true)])));
+        assert_eq!(core.log.end(), end, "no record");
+        core.refuse(Entry::lazy_ack(acks(&"x".repeat(30_000)), true));
+        core.refuse(Entry::lazy_ack(acks(&"x".repeat(40_000)), true));
+        let size = core.size_of(&entries[0]);
+        assert!((40_000..41_000).contains(&size), "{size}");
+        assert_eq!(core.fits(&entries), 1);
+        drop(core.apply(write(&core, vec![Entry::refused(true)])));
+        core.refuse(Entry::lazy_ack(acks(&"x".repeat(40_000)), true));
+        assert_eq!(core.fits(&entries), 0, "the segment has no room for another");
     }
 }

@@ -2,18 +2,20 @@
 
 use std::sync::atomic::Ordering;
 
-use super::core::{Acks, Core, Ended, Entry};
+use super::acks::Acks;
+use super::core::{Core, Ended, Entry};
 use super::delivery::Delivery;
 use crate::channel::options::{AckDurability, ChannelOptions, Durability};
 use crate::channel::room::Room;
 use crate::channel::transaction::{Backend, Loan, LoanLimit, PutBatch, TakeBatch};
 use crate::channel::{CloseError, CommitError, Stopped, TakeError};
-use crate::log::{GroupCommit, Groups, Kind, LogError};
+use crate::log::{GroupCommit, Kind, LogError};
 use crate::storage::Lock;
 use crate::sync::{AtomicBool, Mutex, lock};
 
 /// Lazy acks are committed at once when they have come to this many ranges, or to cursors of this many bytes:
-/// together they are to fit into a reserve file, or a full disk would refuse what it takes one by one.
+/// together they are to fit into a reserve file, or a full disk would refuse what it takes one by one. One
+/// transaction with so many cursors is no lazy one: who commits it is told when it is refused.
 const LAZY_RANGES_MAX: usize = 1024;
 const LAZY_CURSOR_BYTES_MAX: usize = 8 << 10;
 
@@ -85,32 +87,29 @@ impl Inner {
         // Held until the acks are in the queue of commits: a close, or a commit that sets the same cursor,
         // must not get in between.
         let mut lazy = lock(&self.lazy);
-        let mut acks = std::mem::take(&mut *lock(&self.core().refused));
-        let fresh = std::mem::take(&mut *lazy);
-        // What was refused may be too large, for its cursors, to get through before there is room; so it
-        // goes by itself, and those that make room behind it. Of one cursor the later value must come last,
-        // and there need be no other.
-        acks.supersede(&fresh.cursors);
-        let submitted = self.submit_lazy(acks);
-        let submitted = submitted.and(self.submit_lazy(fresh));
-        let refused = lock(&self.core().refused);
-        self.core().acks_wait.store(refused.transactions > 0, Ordering::Release);
+        let (core, sync) = (self.core(), self.lazy_needs_sync());
+        let mut submitted = Ok(());
+        // What was refused may be too large to get through before there is room; so it goes by itself, and
+        // those that make room behind it.
+        let is_asked = lock(&core.refused).note_asked();
+        if is_asked {
+            submitted = self.commit.submit(Entry::refused(sync));
+        }
+        if submitted.is_ok() && lazy.transactions > 0 {
+            let acks = std::mem::take(&mut *lazy);
+            submitted = self.commit.submit(Entry::lazy_ack(acks, sync));
+        }
+        let ended = submitted.err().map(|rejected| {
+            // A close has come first, and says what is left.
+            lazy.merge(rejected.entry.and_then(Entry::into_acks).unwrap_or_default());
+            rejected.error
+        });
+        let refused = lock(&core.refused);
+        core.acks_wait.store(refused.is_wanting(), Ordering::Release);
         drop((refused, lazy));
-        if let Err(ended) = submitted {
+        if let Some(ended) = ended {
             self.note(&ended);
         }
-    }
-
-    fn submit_lazy(&self, acks: Acks) -> Result<(), Ended> {
-        if acks.transactions == 0 {
-            return Ok(());
-        }
-        let entry = Entry::lazy_ack(acks, self.lazy_needs_sync());
-        self.commit.submit(entry).map_err(|rejected| {
-            // A close has come first, and says what is left.
-            rejected.entry.into_iter().for_each(|entry| self.core().refuse(entry));
-            rejected.error
-        })
     }
 
     /// Under lazy puts a lazy ack is not worth a sync of its own.
@@ -124,16 +123,31 @@ impl Inner {
         self.commit.push().map_err(|ended| self.close_error(ended))
     }
 
-    /// Makes everything durable that was committed.
+    /// Makes everything durable that was committed; an error where there is no room for all of it.
     pub(super) fn sync(&self) -> Result<(), CloseError> {
+        self.sync_what_fits()?;
+        self.look_for_refused(&Acks::default())
+    }
+
+    /// Makes everything durable that was committed, but acks for which there is no room.
+    pub(super) fn sync_what_fits(&self) -> Result<(), CloseError> {
         self.send_lazy();
         self.run(Entry::sync_only())
     }
 
-    /// As [`Inner::sync`], unless all is durable already.
+    /// As [`Inner::sync_what_fits`], unless all is durable already.
     pub(super) fn sync_if_needed(&self) -> Result<(), CloseError> {
         let visible = lock(&self.core().shown).visible;
-        if self.core().log.watermark() < visible { self.sync() } else { Ok(()) }
+        if self.core().log.watermark() < visible { self.sync_what_fits() } else { Ok(()) }
+    }
+
+    /// An error if these are any acks, or some are refused.
+    fn look_for_refused(&self, left: &Acks) -> Result<(), CloseError> {
+        let refused = lock(&self.core().refused);
+        if left.transactions == 0 && refused.is_empty() {
+            return Ok(());
+        }
+        Err(CloseError::NoSpace { events: left.events + refused.events() })
     }
 
     /// Does what commits would have to wait for: syncs what was written, once that is much, and the names of
@@ -193,14 +207,8 @@ impl Inner {
         let core = self.core();
         core.with_view(|view| core.log.close(view))
             .map_err(|error| self.close_error(Ended::from(error)))?;
-        // Whoever holds this lock may be about to give back what came too late.
-        let lazy = lock(&self.lazy);
-        let refused = lock(&core.refused).events;
-        drop(lazy);
-        match refused {
-            0 => Ok(()),
-            events => Err(CloseError::NoSpace { events }),
-        }
+        // Whoever holds this lock may be about to put back what came too late.
+        self.look_for_refused(&lock(&self.lazy))
     }
 }
 
@@ -246,11 +254,17 @@ impl Backend for Inner {
 
     fn commit_take(&self, batch: TakeBatch) -> Result<(), CommitError> {
         let (events, size) = (batch.loan.len() as u64, batch.loan.size);
-        let acks = acks_of(&batch);
-        if let AckDurability::Lazy(_) = self.options.ack_durability {
+        let acks = Acks::of(&batch);
+        let is_lazy = matches!(self.options.ack_durability, AckDurability::Lazy(_));
+        if is_lazy && acks.cursor_bytes() < LAZY_CURSOR_BYTES_MAX {
             return self.commit_lazily(acks, batch);
         }
-        match self.commit.commit(Entry::ack(acks, true)) {
+        // With the cursors of those that came before.
+        if self.core().acks_wait.load(Ordering::Acquire) {
+            self.send_lazy();
+        }
+        let sync = !is_lazy || self.lazy_needs_sync();
+        match self.commit.commit(Entry::ack(acks, sync)) {
             Ok(None) => {}
             Ok(Some(_)) => {
                 self.give_back(batch.loan);
@@ -290,7 +304,7 @@ impl Inner {
     fn try_put(&self, batch: PutBatch) -> Result<Option<PutBatch>, CommitError> {
         let sync = self.options.durability == Durability::Sync;
         let core = self.core();
-        let entry = Entry::put(&core.buffers, &core.log.early_sizes(), batch, sync);
+        let entry = Entry::put(&core.buffers, |size| core.log.form_of(size), batch, sync);
         match self.commit.commit(entry) {
             Ok(refused) => Ok(refused.and_then(Entry::into_put)),
             Err(rejected) => {
@@ -339,23 +353,4 @@ impl Inner {
         }
         Ok(())
     }
-}
-
-fn acks_of(batch: &TakeBatch) -> Acks {
-    let mut sequences = batch.loan.sequences.clone();
-    sequences.sort_unstable();
-    let mut acks = Acks {
-        events: sequences.len() as u64,
-        size: batch.loan.size,
-        cursors: batch.cursors.clone(),
-        transactions: 1,
-        ..Acks::default()
-    };
-    for sequence in sequences {
-        match acks.ranges.last_mut() {
-            Some(last) if last.end == sequence => last.end += 1,
-            _ => acks.ranges.push(sequence..sequence + 1),
-        }
-    }
-    acks
 }

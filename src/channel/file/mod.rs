@@ -1,5 +1,6 @@
 //! The durable channel: a queue and the log that explains it.
 
+mod acks;
 mod buffers;
 mod codec;
 mod core;
@@ -121,6 +122,8 @@ impl FileChannel {
     }
 
     /// Makes everything committed so far durable, whatever the channel's options say; waits for it.
+    /// [`CloseError::NoSpace`] where a full disk has no room for some lazy acks: all else is durable, these
+    /// go on waiting for room, and the channel goes on.
     pub fn sync(&self) -> Result<(), CloseError> {
         self.inner().sync()
     }
@@ -138,7 +141,7 @@ impl FileChannel {
         inner.push_lazy()?;
         inner.sync_behind()?;
         if let Durability::Interval(_) = inner.options.durability {
-            inner.sync()?;
+            inner.sync_what_fits()?;
         }
         if lock(&inner.core().shown).unwitnessed {
             inner.witness()?;

@@ -74,7 +74,7 @@ fn i1_a_large_record_is_synced_while_it_is_written_and_counts_when_it_is_whole()
     let calls = Cell::new(0);
     let pending = RefCell::new(Vec::new());
     let slices = Slices(vec![100, PIECE, PIECE, PIECE, 50]);
-    let group = log.append([(Outgoing::ToEncode(&slices), 1)].into_iter(), 0, &|| {
+    let group = log.append([(Outgoing::InPieces(&slices), 1)].into_iter(), 0, &|| {
         calls.set(calls.get() + 1);
         assert_eq!(syncs_of_a_round(&log), 1);
         pending.borrow_mut().push(disk.pending_effects());
@@ -95,13 +95,13 @@ fn i1_a_large_record_is_synced_while_it_is_written_and_counts_when_it_is_whole()
 fn the_helper_thread_is_not_called_before_it_would_act() {
     let log = log(&SimDisk::new(1), SEGMENT);
     let slices = Slices(vec![10, PIECE, 14]);
-    let record = [(Outgoing::ToEncode(&slices), 1)].into_iter();
+    let record = [(Outgoing::InPieces(&slices), 1)].into_iter();
     let calls = Cell::new(0);
     log.append(record, 0, &|| calls.set(calls.get() + 1)).expect("works");
     assert_eq!(calls.get(), 1, "before the end, and not before the beginning, which comes last");
     let slices = Slices(vec![10, PIECE - 72, 10]);
     let log = self::log(&SimDisk::new(1), SEGMENT);
-    let record = [(Outgoing::ToEncode(&slices), 1)].into_iter();
+    let record = [(Outgoing::InPieces(&slices), 1)].into_iter();
     log.append(record, 0, &|| panic!("less than a share")).expect("works");
 }
 
