@@ -147,14 +147,6 @@ impl Entry {
         }
     }
 
-    /// The acks that it was to be, if it was any.
-    pub(crate) fn into_acks(self) -> Option<Acks> {
-        match self.effect {
-            Effect::Ack(acks) => Some(acks),
-            Effect::Put(_) | Effect::Refused | Effect::Nothing => None,
-        }
-    }
-
     fn size(&self) -> u64 {
         match &self.record {
             Record::None => 0,

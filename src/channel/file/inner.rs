@@ -99,16 +99,12 @@ impl Inner {
             let acks = std::mem::take(&mut *lazy);
             submitted = self.commit.submit(Entry::lazy_ack(acks, sync));
         }
-        let ended = submitted.err().map(|rejected| {
-            // A close has come first, and says what is left.
-            lazy.merge(rejected.entry.and_then(Entry::into_acks).unwrap_or_default());
-            rejected.error
-        });
         let refused = lock(&core.refused);
         core.acks_wait.store(refused.is_wanting(), Ordering::Release);
         drop((refused, lazy));
-        if let Some(ended) = ended {
-            self.note(&ended);
+        // A failure: what becomes of the acks is in doubt. A close takes no ack that it does not send.
+        if let Err(rejected) = submitted {
+            self.note(&rejected.error);
         }
     }
 
@@ -126,7 +122,7 @@ impl Inner {
     /// Makes everything durable that was committed; an error where there is no room for all of it.
     pub(super) fn sync(&self) -> Result<(), CloseError> {
         self.sync_what_fits()?;
-        self.look_for_refused(&Acks::default())
+        self.look_for_refused()
     }
 
     /// Makes everything durable that was committed, but acks for which there is no room.
@@ -141,13 +137,13 @@ impl Inner {
         if self.core().log.watermark() < visible { self.sync_what_fits() } else { Ok(()) }
     }
 
-    /// An error if these are any acks, or some are refused.
-    fn look_for_refused(&self, left: &Acks) -> Result<(), CloseError> {
+    /// An error if the disk has refused acks and still does.
+    fn look_for_refused(&self) -> Result<(), CloseError> {
         let refused = lock(&self.core().refused);
-        if left.transactions == 0 && refused.is_empty() {
-            return Ok(());
+        match refused.is_empty() {
+            true => Ok(()),
+            false => Err(CloseError::NoSpace { events: refused.events() }),
         }
-        Err(CloseError::NoSpace { events: left.events + refused.events() })
     }
 
     /// Does what commits would have to wait for: syncs what was written, once that is much, and the names of
@@ -207,8 +203,7 @@ impl Inner {
         let core = self.core();
         core.with_view(|view| core.log.close(view))
             .map_err(|error| self.close_error(Ended::from(error)))?;
-        // Whoever holds this lock may be about to put back what came too late.
-        self.look_for_refused(&lock(&self.lazy))
+        self.look_for_refused()
     }
 }
 

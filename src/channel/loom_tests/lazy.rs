@@ -20,7 +20,7 @@ fn two_events() -> SimDisk {
 #[test]
 fn i5_lazy_acks_that_were_accepted_before_a_close_are_in_it() {
     let image = two_events();
-    let finished = explore("engine.lazy_against_close", Some(4), 2_200, move |seen| {
+    let finished = explore("engine.lazy_against_close", Some(4), 1_600, move |seen| {
         let bench = Bench::new(&image, lazy());
         let other = bench.clone();
         let thread = spawn(move || {
