@@ -117,9 +117,10 @@ fn i7_a_failure_met_by_a_lazy_take_wakes_those_who_wait() {
     disk.set_plan(
         FaultPlan::new(Fault::Error(ErrorKind::Other)).on(&[CallKind::SyncData]).sticky(),
     );
+    // More ranges than go together: the second sends the first.
+    odd.commit().expect("lazy");
     assert!(matches!(even.commit(), Err(CommitError::Stopped(_))));
     assert_eq!(wait.recv_timeout(Duration::from_secs(10)), Ok(false), "still asleep");
-    drop(odd);
 }
 
 /// A reader that had taken all there was kept its segment, and with it, on a small disk, the room that the
@@ -401,4 +402,31 @@ fn i5_a_close_that_cannot_write_a_cursor_says_so() {
     disk.set_capacity(None);
     let channel = open(&disk, lazy());
     assert_eq!(channel.cursors("source").len(), written, "the last one was refused");
+}
+
+/// What a close sends behind an ack that was refused may make room for it: here a later value of its cursor.
+#[test]
+fn i5_a_close_tries_what_was_refused_once_more() {
+    for ends in [FileChannel::close, FileChannel::sync] {
+        let disk = SimDisk::new(1);
+        disk.set_capacity(Some(1 << 20));
+        let channel = open(&disk, lazy());
+        let count = fill(&channel);
+        let name = |index: usize| format!("source {index}");
+        let is_written = |index: &usize| {
+            take_and_set(&channel, &[(&name(*index), &[7; 3500])]).expect("lazy");
+            channel.sync().is_ok() || channel.sync().is_ok()
+        };
+        let written = (0..count).take_while(is_written).count();
+        assert!(written < count, "the disk has 1 MiB");
+        take_and_set(&channel, &[(&name(written), b"1")]).expect("lazy");
+        ends(&channel).expect("there is room for what is left");
+        let left = count - written - 2;
+        assert_eq!(channel.stats().events, left as u64);
+        let image = disk.crash(&Crash::LoseAll);
+        image.set_capacity(None);
+        let channel = open(&image, lazy());
+        assert_eq!(channel.stats().events, left as u64);
+        assert_eq!(channel.cursor(&name(written)).as_deref(), Some(&b"1"[..]));
+    }
 }

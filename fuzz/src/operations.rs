@@ -286,12 +286,13 @@ impl History {
     }
 
     fn checkpoint(&mut self, operation: u8) {
-        let outcome = match operation & 16 {
-            0 => self.channel().checkpoint(),
-            _ => self.channel().sync(),
+        let is_sync = operation & 16 != 0;
+        let outcome = match is_sync {
+            false => self.channel().checkpoint(),
+            true => self.channel().sync(),
         };
-        // Lazy acks may still wait in memory.
-        let is_settled = outcome.is_ok() && !self.model.is_lazy;
+        // After a checkpoint lazy acks may still wait in memory.
+        let is_settled = outcome.is_ok() && (is_sync || !self.model.is_lazy);
         self.finished(outcome, is_settled);
     }
 

@@ -348,7 +348,7 @@ impl std::error::Error for TakeError {
     }
 }
 
-/// A sync, checkpoint or close did not succeed. Nothing that was acknowledged is lost.
+/// A sync, checkpoint or close did not succeed. No event is lost whose put was acknowledged.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CloseError {
@@ -372,8 +372,8 @@ impl fmt::Display for CloseError {
             CloseError::Closed => write!(f, "the channel is closed"),
             CloseError::NoSpace { events } => write!(
                 f,
-                "the disk has no room for what lazy commits took: {events} events will be delivered \
-                 again, and cursors set with them are not kept"
+                "the disk has no room for what lazy commits took and set: unless it has before the \
+                 channel is closed, {events} events will be delivered again, and their cursors not be kept"
             ),
         }
     }

@@ -24,8 +24,9 @@ pub enum AckDurability {
     /// After a sync: a taken event never comes back. The default.
     Sync,
     /// At once; the log learns of it with the next commit or within the window. A crash may deliver again
-    /// what was taken within the window. (A commit that sets 8 KiB of cursors or more waits, as under `Sync`:
-    /// there may be no room for so much on a full disk, which it then says.)
+    /// what was taken within the window, or since a full disk has had no room for acks. (A commit that sets
+    /// 8 KiB of cursors or more waits until it is written, and synced as a put: there may be no room for so
+    /// much, which it then says.)
     Lazy(Duration),
 }
 

@@ -1,10 +1,18 @@
 //! Acknowledgements on their way to the log.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
-use super::codec::encode_ack;
+use super::codec::{ack_size, cursors_size, encode_ack};
+use crate::channel::CloseError;
 use crate::channel::transaction::{Cursors, TakeBatch};
 use crate::log::PendingRecord;
+
+/// Lazy acks go together while they have no more ranges than this, and no more bytes of cursors: so they fit
+/// into a reserve file, or a full disk would refuse what it takes one by one. One transaction with so many
+/// cursors is no lazy one: who commits it is told when it is refused.
+const RANGES_MAX: usize = 1000;
+pub(crate) const CURSOR_BYTES_MAX: usize = 8 << 10;
 
 /// Acknowledgements of one or more take transactions.
 #[derive(Default)]
@@ -37,10 +45,16 @@ impl Acks {
         acks
     }
 
-    /// About what the cursors take in a record.
+    /// What the cursors take in a record.
     pub(crate) fn cursor_bytes(&self) -> usize {
-        let value_size = |value: &Option<Vec<u8>>| value.as_ref().map_or(0, Vec::len);
-        self.cursors.iter().map(|(name, value)| name.len() + value_size(value)).sum()
+        cursors_size(&self.cursors)
+    }
+
+    /// Whether these others go together with them.
+    pub(crate) fn has_room_for(&self, others: &Acks) -> bool {
+        self.transactions == 0
+            || self.ranges.len() + others.ranges.len() <= RANGES_MAX
+                && self.cursor_bytes() + others.cursor_bytes() <= CURSOR_BYTES_MAX
     }
 
     /// Adds the acks of other transactions, which happened later.
@@ -65,29 +79,35 @@ impl Acks {
     }
 }
 
-/// Lazy acks for which the disk had no room, until an entry of the log takes them. They are changed where
-/// entries leave the queue of commits, and so in the order of the log: what is refused is older than
-/// all that is in that queue, whenever it is asked for, and no older value of a cursor is written behind a
-/// later one.
+/// Lazy acks for which the disk had no room, until entries of the log take them. They are changed where
+/// entries leave the queue of commits, and so in the order of the log: what is refused is older than all that
+/// is in that queue, whenever it is asked for, and no older value of a cursor is written behind a later one.
 #[derive(Default)]
 pub(crate) struct Refused {
-    acks: Acks,
-    /// An entry that takes them is on its way.
+    /// The oldest first, together as far as they fit: what fits by itself is not to wait for room for more.
+    parts: VecDeque<Acks>,
+    /// An entry that takes the oldest is on its way.
     is_awaited: bool,
+    /// How often something has left them.
+    changes: u64,
 }
 
 impl Refused {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.acks.transactions == 0
+    /// An error if anything would be lost with them.
+    pub(crate) fn check(&self) -> Result<(), CloseError> {
+        if self.parts.iter().all(|part| part.ranges.is_empty() && part.cursors.is_empty()) {
+            return Ok(());
+        }
+        Err(CloseError::NoSpace { events: self.parts.iter().map(|part| part.events).sum() })
     }
 
-    pub(crate) fn events(&self) -> u64 {
-        self.acks.events
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
     }
 
-    /// Whether an entry is wanted that takes them.
+    /// Whether an entry is wanted that takes the oldest.
     pub(crate) fn is_wanting(&self) -> bool {
-        !self.is_empty() && !self.is_awaited
+        !self.parts.is_empty() && !self.is_awaited
     }
 
     /// Notes that such an entry is on its way, if one is wanted, and says whether it is.
@@ -99,29 +119,38 @@ impl Refused {
 
     /// Adds some that come later than these.
     pub(crate) fn add(&mut self, acks: Acks) {
-        self.acks.merge(acks);
+        match self.parts.back_mut() {
+            Some(last) if last.has_room_for(&acks) => last.merge(acks),
+            _ => self.parts.push_back(acks),
+        }
     }
 
-    /// The entry that was to take them leaves them where they are.
+    /// The entry that was to take the oldest leaves it where it is.
     pub(crate) fn stay(&mut self) {
         self.is_awaited = false;
     }
 
-    /// Takes them, if there are any.
+    /// Takes the oldest, if there are any.
     pub(crate) fn take(&mut self) -> Option<Acks> {
         self.is_awaited = false;
-        let acks = std::mem::take(&mut self.acks);
-        (acks.transactions > 0).then_some(acks)
+        self.changes += 1;
+        self.parts.pop_front()
     }
 
     /// Of one cursor the later value must come last: what is set now is not set back.
     pub(crate) fn supersede(&mut self, later: &Cursors) {
-        self.acks.cursors.retain(|name, _| !later.contains_key(name));
+        let count =
+            |parts: &VecDeque<Acks>| parts.iter().map(|part| part.cursors.len()).sum::<usize>();
+        let before = count(&self.parts);
+        for part in &mut self.parts {
+            part.cursors.retain(|name, _| !later.contains_key(name));
+        }
+        self.changes += u64::from(count(&self.parts) < before);
     }
 
-    /// Bytes of their record.
+    /// Bytes of the oldest one's record.
     pub(crate) fn size(&self) -> u64 {
-        if self.is_empty() { 0 } else { self.acks.encode().size() }
+        self.parts.front().map_or(0, |part| ack_size(&part.ranges, &part.cursors))
     }
 }
 
@@ -137,17 +166,18 @@ mod tests {
 
     /// An ack that waits for room does not set a cursor back that moved on while it waited.
     #[test]
-    fn of_one_cursor_the_later_value_comes_last() {
+    fn i2_of_one_cursor_the_later_value_comes_last() {
         let mut refused = Refused::default();
         refused.add(acks(&[("read", "1"), ("sent", "1")]));
         refused.supersede(&Cursors::new());
+        assert_eq!(refused.changes(), 0);
         refused.supersede(&acks(&[("read", "2"), ("else", "2")]).cursors);
-        assert_eq!(refused.acks.cursors, acks(&[("sent", "1")]).cursors);
-        assert_eq!(refused.acks.cursor_bytes(), 5);
+        assert_eq!(refused.changes(), 1);
+        assert_eq!(refused.parts[0].cursors, acks(&[("sent", "1")]).cursors);
         refused.add(acks(&[("sent", "3")]));
         let taken = refused.take().expect("some were added");
         assert_eq!(taken.cursors, acks(&[("sent", "3")]).cursors, "the later one");
-        assert_eq!(taken.transactions, 2);
+        assert_eq!((taken.transactions, refused.changes()), (2, 2));
     }
 
     #[test]
@@ -165,5 +195,30 @@ mod tests {
         assert!(refused.take().is_none() && !refused.is_wanting());
         refused.add(acks(&[]));
         assert!(refused.note_asked());
+        assert!(refused.check().is_ok(), "a transaction that is counted, and no more");
+    }
+
+    /// Else what fits one by one would wait for room for all of it.
+    #[test]
+    fn i8_what_was_refused_goes_together_as_far_as_it_fits() {
+        let large = "x".repeat(CURSOR_BYTES_MAX / 2);
+        let names = ["a", "b", "c"];
+        let mut refused = Refused::default();
+        for name in names {
+            refused.add(acks(&[(name, &large)]));
+            refused.add(acks(&[("d", name)]));
+        }
+        assert_eq!(refused.parts.len(), 3);
+        let taken = std::iter::from_fn(|| refused.take()).map(|part| part.cursors);
+        assert!(taken.zip(names).all(|(part, name)| part.contains_key(name) && part.len() == 2));
+        let many = |from: u64| {
+            let ranges = (from..).map(|start| 2 * start..2 * start + 1).take(RANGES_MAX / 2);
+            Acks { ranges: ranges.collect(), transactions: 1, ..Acks::default() }
+        };
+        for from in [0, 1000, 2000] {
+            refused.add(many(from));
+        }
+        let ranges: Vec<usize> = refused.parts.iter().map(|part| part.ranges.len()).collect();
+        assert_eq!(ranges, [RANGES_MAX, RANGES_MAX / 2]);
     }
 }

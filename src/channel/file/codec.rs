@@ -9,7 +9,7 @@ use std::ops::Range;
 use crate::bytes::Bytes;
 use crate::channel::transaction::{Cursors, PutBatch, check_cursor};
 use crate::event::{EVENT_OVERHEAD, Event, HEADER_OVERHEAD};
-use crate::log::{Kind, Out, Payload, PendingRecord};
+use crate::log::{Kind, Out, Payload, PendingRecord, record_size};
 
 /// A payload that its checksum proves and that makes no sense: written by a faulty program.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,9 +47,18 @@ impl Payload for PutBatch {
     }
 }
 
+/// Bytes of a record that [`encode_ack`] makes.
+pub(crate) fn ack_size(ranges: &[Range<u64>], cursors: &Cursors) -> u64 {
+    record_size(ack_payload_size(ranges, cursors)) as u64
+}
+
+fn ack_payload_size(ranges: &[Range<u64>], cursors: &Cursors) -> usize {
+    12 + cursors_size(cursors) + ranges.len() * 16
+}
+
 /// Encodes the takes of one transaction: which sequences, and how many bytes they were in the channel.
 pub(crate) fn encode_ack(ranges: &[Range<u64>], bytes: u64, cursors: &Cursors) -> PendingRecord {
-    PendingRecord::new(Kind::Ack, 16 + ranges.len() * 16, |out| {
+    PendingRecord::new(Kind::Ack, ack_payload_size(ranges, cursors), |out| {
         out.extend_from_slice(&bytes.to_le_bytes());
         put_u32(out, ranges.len());
         encode_cursors(out, cursors);
@@ -61,7 +70,7 @@ pub(crate) fn encode_ack(ranges: &[Range<u64>], bytes: u64, cursors: &Cursors) -
 }
 
 /// Bytes that [`encode_cursors`] writes.
-fn cursors_size(cursors: &Cursors) -> usize {
+pub(crate) fn cursors_size(cursors: &Cursors) -> usize {
     let size = |(name, value): (&String, &Option<Vec<u8>>)| {
         4 + name.len() + value.as_ref().map_or(0, Vec::len)
     };

@@ -313,8 +313,12 @@ impl Core {
     fn settle_refused(&self, entry: &mut Entry) {
         match &entry.effect {
             Effect::Refused => {
-                if let Some(acks) = lock(&self.refused).take() {
+                let mut refused = lock(&self.refused);
+                if let Some(acks) = refused.take() {
                     *entry = Entry::lazy_ack(acks, entry.sync);
+                }
+                if refused.is_wanting() {
+                    self.acks_wait.store(true, Ordering::Release);
                 }
             }
             Effect::Put(PutBatch { cursors, .. }) | Effect::Ack(Acks { cursors, .. }) => {
@@ -601,7 +605,7 @@ mod tests {
                     shown.queue.cursors().get(PLACE).map(|value| &value[..]),
                     Some(&b"2"[..])
                 );
-                assert!(lock(&core.refused).is_empty());
+                assert!(lock(&core.refused).check().is_ok());
             }
         }
     }
@@ -615,13 +619,24 @@ mod tests {
         let end = core.log.end();
         drop(core.apply(write(&core, vec![Entry::refused(true)])));
         assert_eq!(core.log.end(), end, "no record");
-        core.refuse(Entry::lazy_ack(acks(&"x".repeat(30_000)), true));
-        core.refuse(Entry::lazy_ack(acks(&"x".repeat(40_000)), true));
-        let size = core.size_of(&entries[0]);
-        assert!((40_000..41_000).contains(&size), "{size}");
-        assert_eq!(core.fits(&entries), 1);
+        for size in [10, 9_000, 40_000] {
+            core.refuse(Entry::lazy_ack(acks(&"x".repeat(size)), true));
+        }
+        for _ in 0..2 {
+            let size = core.size_of(&entries[0]);
+            let group = write(&core, vec![Entry::refused(true), Entry::ack(acks("1"), true)]);
+            let [(first, _), (second, _)] = group.appended.places[..] else {
+                panic!("two records")
+            };
+            assert_eq!(first.plus(size), second);
+            drop(core.apply(group));
+            assert!(core.acks_wait.swap(false, Ordering::AcqRel), "there are more");
+        }
+        // The cursors of what is left have been set since.
+        assert!(core.size_of(&entries[0]) < 100);
         drop(core.apply(write(&core, vec![Entry::refused(true)])));
-        core.refuse(Entry::lazy_ack(acks(&"x".repeat(40_000)), true));
-        assert_eq!(core.fits(&entries), 0, "the segment has no room for another");
+        assert!(!core.acks_wait.load(Ordering::Acquire), "there are none any more");
+        core.refuse(Entry::lazy_ack(acks(&"x".repeat(65_000)), true));
+        assert_eq!(core.fits(&entries), 0, "the segment has no room for so much");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::acks::Acks;
+use super::acks::{Acks, CURSOR_BYTES_MAX};
 use super::core::{Core, Ended, Entry};
 use super::delivery::Delivery;
 use crate::channel::options::{AckDurability, ChannelOptions, Durability};
@@ -12,12 +12,6 @@ use crate::channel::{CloseError, CommitError, Stopped, TakeError};
 use crate::log::{GroupCommit, Kind, LogError};
 use crate::storage::Lock;
 use crate::sync::{AtomicBool, Mutex, lock};
-
-/// Lazy acks are committed at once when they have come to this many ranges, or to cursors of this many bytes:
-/// together they are to fit into a reserve file, or a full disk would refuse what it takes one by one. One
-/// transaction with so many cursors is no lazy one: who commits it is told when it is refused.
-const LAZY_RANGES_MAX: usize = 1024;
-const LAZY_CURSOR_BYTES_MAX: usize = 8 << 10;
 
 pub(crate) struct Inner {
     pub(super) options: ChannelOptions,
@@ -84,9 +78,15 @@ impl Inner {
 
     /// Hands the waiting lazy acks to the next group, with those that a full disk refused before.
     fn send_lazy(&self) {
-        // Held until the acks are in the queue of commits: a close, or a commit that sets the same cursor,
-        // must not get in between.
-        let mut lazy = lock(&self.lazy);
+        let sent = self.send(&mut lock(&self.lazy));
+        if let Err(ended) = sent {
+            self.note(&ended);
+        }
+    }
+
+    /// The same with these, the lazy ones, which stay locked until they are in the queue of commits: a close,
+    /// or a commit that sets the same cursor, must not get in between.
+    fn send(&self, lazy: &mut Acks) -> Result<(), Ended> {
         let (core, sync) = (self.core(), self.lazy_needs_sync());
         let mut submitted = Ok(());
         // What was refused may be too large to get through before there is room; so it goes by itself, and
@@ -96,16 +96,12 @@ impl Inner {
             submitted = self.commit.submit(Entry::refused(sync));
         }
         if submitted.is_ok() && lazy.transactions > 0 {
-            let acks = std::mem::take(&mut *lazy);
-            submitted = self.commit.submit(Entry::lazy_ack(acks, sync));
+            submitted = self.commit.submit(Entry::lazy_ack(std::mem::take(lazy), sync));
         }
         let refused = lock(&core.refused);
         core.acks_wait.store(refused.is_wanting(), Ordering::Release);
-        drop((refused, lazy));
-        // A failure: what becomes of the acks is in doubt. A close takes no ack that it does not send.
-        if let Err(rejected) = submitted {
-            self.note(&rejected.error);
-        }
+        // After a failure it is in doubt what becomes of the acks. A close rejects none: it sends them all.
+        submitted.map_err(|rejected| rejected.error)
     }
 
     /// Under lazy puts a lazy ack is not worth a sync of its own.
@@ -113,16 +109,39 @@ impl Inner {
         self.options.durability == Durability::Sync
     }
 
-    /// Commits the waiting lazy acks now.
+    /// Commits the waiting lazy acks now, as far as there is room.
     pub(super) fn push_lazy(&self) -> Result<(), CloseError> {
-        self.send_lazy();
-        self.commit.push().map_err(|ended| self.close_error(ended))
+        let pushed = self.in_rounds(|| {
+            self.send_lazy();
+            self.commit.push().map_err(|ended| self.close_error(ended))
+        });
+        match pushed {
+            Err(CloseError::NoSpace { .. }) => Ok(()),
+            other => other,
+        }
     }
 
     /// Makes everything durable that was committed; an error where there is no room for all of it.
     pub(super) fn sync(&self) -> Result<(), CloseError> {
-        self.sync_what_fits()?;
-        self.look_for_refused()
+        self.in_rounds(|| self.sync_what_fits())
+    }
+
+    /// Does `round`, which sends what was refused once more, until nothing is refused any more, and nothing
+    /// of it has got into the log since the round began: somebody else's commit may have taken it along,
+    /// behind what the round has synced. An error when a second round in turn changes nothing: what came
+    /// behind it in the first may have made room.
+    fn in_rounds(&self, round: impl Fn() -> Result<(), CloseError>) -> Result<(), CloseError> {
+        let mut is_last = false;
+        loop {
+            let before = lock(&self.core().refused).changes();
+            round()?;
+            let refused = lock(&self.core().refused);
+            match refused.check() {
+                _ if refused.changes() != before => is_last = false,
+                Err(_) if !is_last => is_last = true,
+                result => return result,
+            }
+        }
     }
 
     /// Makes everything durable that was committed, but acks for which there is no room.
@@ -135,15 +154,6 @@ impl Inner {
     pub(super) fn sync_if_needed(&self) -> Result<(), CloseError> {
         let visible = lock(&self.core().shown).visible;
         if self.core().log.watermark() < visible { self.sync_what_fits() } else { Ok(()) }
-    }
-
-    /// An error if the disk has refused acks and still does.
-    fn look_for_refused(&self) -> Result<(), CloseError> {
-        let refused = lock(&self.core().refused);
-        match refused.is_empty() {
-            true => Ok(()),
-            false => Err(CloseError::NoSpace { events: refused.events() }),
-        }
     }
 
     /// Does what commits would have to wait for: syncs what was written, once that is much, and the names of
@@ -199,11 +209,15 @@ impl Inner {
         if !planted!(LazyAcksLostAtClose) {
             self.send_lazy();
         }
+        let is_refused = lock(&self.core().refused).check().is_err();
+        if is_refused {
+            self.push_lazy()?;
+        }
         self.commit.close(Entry::bare(Kind::Close)).map_err(|ended| self.close_error(ended))?;
         let core = self.core();
         core.with_view(|view| core.log.close(view))
             .map_err(|error| self.close_error(Ended::from(error)))?;
-        self.look_for_refused()
+        lock(&core.refused).check()
     }
 }
 
@@ -251,7 +265,7 @@ impl Backend for Inner {
         let (events, size) = (batch.loan.len() as u64, batch.loan.size);
         let acks = Acks::of(&batch);
         let is_lazy = matches!(self.options.ack_durability, AckDurability::Lazy(_));
-        if is_lazy && acks.cursor_bytes() < LAZY_CURSOR_BYTES_MAX {
+        if is_lazy && acks.cursor_bytes() < CURSOR_BYTES_MAX {
             return self.commit_lazily(acks, batch);
         }
         // With the cursors of those that came before.
@@ -317,7 +331,7 @@ impl Inner {
 
     fn commit_lazily(&self, acks: Acks, batch: TakeBatch) -> Result<(), CommitError> {
         let (events, size) = (acks.events, acks.size);
-        let many = {
+        let (is_many, sent) = {
             // Looked at under the lock: a close first says so and then takes what is here.
             let mut lazy = lock(&self.lazy);
             if let Some(ended) = self.ended() {
@@ -330,14 +344,18 @@ impl Inner {
                     }
                 });
             }
+            let is_many = !lazy.has_room_for(&acks);
+            let sent = if is_many { self.send(&mut lazy) } else { Ok(()) };
             lazy.merge(acks);
             self.core().acks_wait.store(true, Ordering::Release);
-            lazy.ranges.len() >= LAZY_RANGES_MAX || lazy.cursor_bytes() >= LAZY_CURSOR_BYTES_MAX
+            (is_many, sent)
         };
         lock(&self.delivery).settle(events);
         self.room.release(events, size);
-        if many {
-            self.send_lazy();
+        if let Err(ended) = sent {
+            self.note(&ended);
+        }
+        if is_many {
             self.commit.push().map_err(|ended| {
                 self.note(&ended);
                 match ended {

@@ -134,8 +134,9 @@ impl FileChannel {
         self.inner().checkpoint()
     }
 
-    /// Does at once everything the helper thread does at intervals: commits lazy acks as far as there is room,
-    /// syncs, states in the log what is synced, takes a checkpoint. For channels opened without that thread.
+    /// Does at once everything the helper thread does at intervals: commits lazy acks as far as there is
+    /// room, syncs, states in the log what is synced, takes a checkpoint. For channels opened without that
+    /// thread.
     pub fn maintain(&self) -> Result<(), CloseError> {
         let inner = self.inner();
         inner.push_lazy()?;
