@@ -2,9 +2,9 @@
 //! back.
 
 use super::bench::{Bench, event, image, name_of, options, put, queued, recovered, take};
-use crate::channel::{AckDurability, Channel, ChannelOptions, CommitError};
+use crate::channel::{AckDurability, Channel, ChannelOptions, CloseError, CommitError};
 use crate::storage::sim::SimDisk;
-use crate::sync::model::{explore, spawn};
+use crate::sync::model::{explore, prepare, spawn};
 
 fn lazy() -> ChannelOptions {
     options().ack_durability(AckDurability::Lazy(super::bench::LONG))
@@ -101,4 +101,68 @@ fn a_cursor_of_a_lazy_ack_never_overtakes_a_later_one() {
         assert_eq!(bench.channel.cursor("place").as_deref(), Some(&b"2"[..]));
     });
     finished.reached(&["took the ack along", "slept"]);
+}
+
+/// The disk of a closed channel, full, without a reserve, and with no room for an ack in its last segment.
+fn full() -> SimDisk {
+    let sizes = (0..).map(|step| super::bench::LARGE + 17_000 + 8 * step);
+    let images = sizes.map(|size| {
+        let disk = image(options, move |channel| {
+            put(channel, "first", 10).expect("nothing fails");
+            put(channel, "second", size).expect("it fits");
+        });
+        disk.file_names().iter().filter(|name| !name.ends_with(".seg")).for_each(|name| {
+            if name.starts_with("reserve-") || name.starts_with("spare-") {
+                assert!(disk.remove_file(name));
+            }
+        });
+        disk.set_capacity(Some(0));
+        disk
+    });
+    let is_full = |image: &SimDisk| {
+        let image = image.snapshot();
+        prepare(move || {
+            let bench = Bench::new(&image, lazy());
+            take(&bench.channel).expect("lazy");
+            bench.channel.sync().is_err()
+        })
+    };
+    images.take(800).find(is_full).expect("some size leaves no room")
+}
+
+/// Whoever takes along what was refused, and whenever there is room; and no cursor goes back.
+#[test]
+fn i2_i5_what_a_full_disk_refused_is_durable_when_a_sync_says_so() {
+    let image = full();
+    let finished = explore("engine.refused_ack_against_sync", Some(2), 2_100, move |seen| {
+        let bench = Bench::new(&image, lazy());
+        let mut first = bench.channel.begin_take();
+        assert!(first.take().expect("readable").is_some());
+        first.set_cursor("place", b"1").expect("a short name");
+        first.commit().expect("lazy");
+        bench.channel.maintain().expect("a checkpoint needs no room");
+        let other = bench.clone();
+        let thread = spawn(move || {
+            other.disk.set_capacity(None);
+            let mut third = other.channel.begin_put();
+            third.put(event("third", 10)).expect("there is room");
+            third.set_cursor("place", b"2").expect("a short name");
+            third.commit().expect("there is room");
+        });
+        let answer = match bench.channel.sync() {
+            Ok(()) => {
+                let found = recovered(&bench.crash()).1;
+                assert_eq!(found[0], "second", "synced, and back again");
+                "there was room"
+            }
+            Err(CloseError::NoSpace { events: 1 }) => "there was no room",
+            Err(error) => panic!("{error}"),
+        };
+        seen.note(answer);
+        thread.join().expect("no panic");
+        bench.channel.sync().expect("there is room");
+        assert_eq!(recovered(&bench.crash()).1, ["second", "third"]);
+        assert_eq!(bench.channel.cursor("place").as_deref(), Some(&b"2"[..]));
+    });
+    finished.reached(&["there was room", "there was no room", "slept"]);
 }
