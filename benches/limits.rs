@@ -14,7 +14,7 @@ mod support;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{channel, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -424,27 +424,10 @@ fn acks() {
     }
 }
 
-/// Batches of 100 a second that are put by this thread and taken by another.
+/// Batches of 100 a second that one thread puts and another takes.
 fn put_and_take(channel: &FileChannel, body: &Bytes) -> f64 {
-    let (begin, mut batches, has_ended) = (Instant::now(), 0, AtomicBool::new(false));
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            loop {
-                // Looked at before the take, which then finds whatever was put before the end.
-                let is_last = has_ended.load(Ordering::Acquire);
-                if support::take(channel, 100) == 0 && is_last {
-                    break;
-                }
-                channel.wait(Duration::from_millis(1));
-            }
-        });
-        while begin.elapsed() < TIME {
-            support::put(channel, body, 100);
-            batches += 1;
-        }
-        has_ended.store(true, Ordering::Release);
-    });
-    f64::from(batches) / begin.elapsed().as_secs_f64()
+    const BATCHES: u64 = 2000;
+    BATCHES as f64 / support::pipeline(channel, body, 100, BATCHES).as_secs_f64()
 }
 
 /// Batches a second, each acknowledged by another thread.

@@ -7,11 +7,9 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
-
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use flumen::{AckDurability, Bytes, Channel, FileChannel};
-use support::{BODY, RECORD_OVERHEAD, Raw, put, take};
+use flumen::{AckDurability, Bytes};
+use support::{BODY, RECORD_OVERHEAD, Raw, pipeline};
 
 const BATCH: usize = 100;
 
@@ -32,23 +30,10 @@ fn pipelines(criterion: &mut Criterion) {
         let channel = support::channel(&place, options);
         let body = Bytes::from(vec![7; BODY]);
         group.bench_function(name, |bencher| {
-            bencher.iter_custom(|batches| pipeline(&channel, &body, batches));
+            bencher.iter_custom(|batches| pipeline(&channel, &body, BATCH, batches));
         });
     }
     group.finish();
-}
-
-fn pipeline(channel: &FileChannel, body: &Bytes, batches: u64) -> Duration {
-    let begin = Instant::now();
-    std::thread::scope(|scope| {
-        scope.spawn(|| (0..batches).for_each(|_| put(channel, body, BATCH)));
-        let mut left = batches as usize * BATCH;
-        while left > 0 {
-            channel.wait(Duration::from_millis(100));
-            left -= take(channel, left.min(BATCH));
-        }
-    });
-    begin.elapsed()
 }
 
 criterion_group! {

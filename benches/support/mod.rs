@@ -7,7 +7,7 @@ pub(crate) mod disk;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flumen::{AckDurability, Bytes, Channel, ChannelOptions, Event, FileChannel};
 
@@ -56,6 +56,25 @@ pub(crate) fn take(channel: &FileChannel, count: usize) -> usize {
     let taken = take.len();
     take.commit().expect("works");
     taken
+}
+
+/// How long it takes until so many batches have been put by another thread and taken by this one.
+pub(crate) fn pipeline(
+    channel: &FileChannel,
+    body: &Bytes,
+    batch: usize,
+    batches: u64,
+) -> Duration {
+    let begin = Instant::now();
+    std::thread::scope(|scope| {
+        scope.spawn(|| (0..batches).for_each(|_| put(channel, body, batch)));
+        let mut left = batches as usize * batch;
+        while left > 0 {
+            channel.wait(Duration::from_millis(100));
+            left -= take(channel, left.min(batch));
+        }
+    });
+    begin.elapsed()
 }
 
 /// Resident memory of this process, in KiB.
