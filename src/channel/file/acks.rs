@@ -139,13 +139,11 @@ impl Refused {
 
     /// Of one cursor the later value must come last: what is set now is not set back.
     pub(crate) fn supersede(&mut self, later: &Cursors) {
-        let count =
-            |parts: &VecDeque<Acks>| parts.iter().map(|part| part.cursors.len()).sum::<usize>();
-        let before = count(&self.parts);
         for part in &mut self.parts {
+            let before = part.cursors.len();
             part.cursors.retain(|name, _| !later.contains_key(name));
+            self.changes += u64::from(part.cursors.len() < before);
         }
-        self.changes += u64::from(count(&self.parts) < before);
     }
 
     /// Bytes of the oldest one's record.

@@ -84,8 +84,16 @@ impl Inner {
         }
     }
 
-    /// The same with these, the lazy ones, which stay locked until they are in the queue of commits: a close,
-    /// or a commit that sets the same cursor, must not get in between.
+    /// The same before a commit whose cursors are later ones. Most find no acks that wait, and take no lock
+    /// for them.
+    fn send_lazy_if_any(&self) {
+        if self.core().acks_wait.load(Ordering::Acquire) {
+            self.send_lazy();
+        }
+    }
+
+    /// As [`Inner::send_lazy`] with these, the lazy ones, which stay locked until they are in the queue of
+    /// commits: a close, or a commit that sets the same cursor, must not get in between.
     fn send(&self, lazy: &mut Acks) -> Result<(), Ended> {
         let (core, sync) = (self.core(), self.lazy_needs_sync());
         let mut submitted = Ok(());
@@ -231,10 +239,7 @@ impl Backend for Inner {
     }
 
     fn commit_put(&self, batch: PutBatch) -> Result<(), CommitError> {
-        // Most puts find no acks that wait, and take no lock for them.
-        if self.core().acks_wait.load(Ordering::Acquire) {
-            self.send_lazy();
-        }
+        self.send_lazy_if_any();
         let Some(mut batch) = self.try_put(batch)? else { return Ok(()) };
         // The segment that the reader has open is never recycled, though nothing in it may be wanted any
         // more; on a small disk it can be all the room there is.
@@ -268,10 +273,7 @@ impl Backend for Inner {
         if is_lazy && acks.cursor_bytes() < CURSOR_BYTES_MAX {
             return self.commit_lazily(acks, batch);
         }
-        // With the cursors of those that came before.
-        if self.core().acks_wait.load(Ordering::Acquire) {
-            self.send_lazy();
-        }
+        self.send_lazy_if_any();
         let sync = !is_lazy || self.lazy_needs_sync();
         match self.commit.commit(Entry::ack(acks, sync)) {
             Ok(None) => {}
