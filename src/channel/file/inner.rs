@@ -9,6 +9,7 @@ use crate::channel::options::{AckDurability, ChannelOptions, Durability};
 use crate::channel::room::Room;
 use crate::channel::transaction::{Backend, Loan, LoanLimit, PutBatch, TakeBatch};
 use crate::channel::{CloseError, CommitError, Stopped, TakeError};
+use crate::event::Event;
 use crate::log::{GroupCommit, Kind, LogError};
 use crate::storage::Lock;
 use crate::sync::{AtomicBool, Mutex, lock};
@@ -281,20 +282,7 @@ impl Backend for Inner {
                 self.give_back(batch.loan);
                 return Err(CommitError::NoSpace(Vec::new()));
             }
-            Err(rejected) => {
-                self.note(&rejected.error);
-                return Err(match rejected.error {
-                    Ended::Stopped(stopped) => {
-                        // In doubt: reopening tells. Handing the events out again would be wrong.
-                        lock(&self.delivery).settle(events);
-                        CommitError::Stopped(stopped)
-                    }
-                    Ended::Closed => {
-                        self.give_back(batch.loan);
-                        CommitError::Closed(Vec::new())
-                    }
-                });
-            }
+            Err(rejected) => return Err(self.take_failed(rejected.error, batch.loan)),
         }
         lock(&self.delivery).settle(events);
         self.room.release(events, size);
@@ -319,14 +307,8 @@ impl Inner {
         match self.commit.commit(entry) {
             Ok(refused) => Ok(refused.and_then(Entry::into_put)),
             Err(rejected) => {
-                self.note(&rejected.error);
-                Err(match rejected.error {
-                    Ended::Stopped(stopped) => CommitError::Stopped(stopped),
-                    Ended::Closed => {
-                        let batch = rejected.entry.and_then(Entry::into_put);
-                        CommitError::Closed(batch.unwrap_or_default().events)
-                    }
-                })
+                let batch = rejected.entry.and_then(Entry::into_put).unwrap_or_default();
+                Err(self.commit_error(rejected.error, batch.events))
             }
         }
     }
@@ -338,13 +320,7 @@ impl Inner {
             let mut lazy = lock(&self.lazy);
             if let Some(ended) = self.ended() {
                 drop(lazy);
-                return Err(match ended {
-                    Ended::Stopped(stopped) => CommitError::Stopped(stopped),
-                    Ended::Closed => {
-                        self.give_back(batch.loan);
-                        CommitError::Closed(Vec::new())
-                    }
-                });
+                return Err(self.take_failed(ended, batch.loan));
             }
             let is_many = !lazy.has_room_for(&acks);
             let sent = if is_many { self.send(&mut lazy) } else { Ok(()) };
@@ -358,14 +334,28 @@ impl Inner {
             self.note(&ended);
         }
         if is_many {
-            self.commit.push().map_err(|ended| {
-                self.note(&ended);
-                match ended {
-                    Ended::Stopped(stopped) => CommitError::Stopped(stopped),
-                    Ended::Closed => CommitError::Closed(Vec::new()),
-                }
-            })?;
+            self.commit.push().map_err(|ended| self.commit_error(ended, Vec::new()))?;
         }
         Ok(())
+    }
+
+    /// What becomes of a take whose ack was not taken.
+    fn take_failed(&self, ended: Ended, loan: Loan) -> CommitError {
+        match &ended {
+            // In doubt: reopening tells. Handing the events out again would be wrong.
+            Ended::Stopped(_) => lock(&self.delivery).settle(loan.len() as u64),
+            Ended::Closed => self.give_back(loan),
+        }
+        self.commit_error(ended, Vec::new())
+    }
+
+    /// The error of a commit that was not taken. A closed channel gives back `events`; after a failure it
+    /// is in doubt what becomes of them.
+    fn commit_error(&self, ended: Ended, events: Vec<Event>) -> CommitError {
+        self.note(&ended);
+        match ended {
+            Ended::Stopped(stopped) => CommitError::Stopped(stopped),
+            Ended::Closed => CommitError::Closed(events),
+        }
     }
 }
