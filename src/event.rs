@@ -9,6 +9,14 @@ pub(crate) const EVENT_OVERHEAD: usize = 8;
 /// Bytes each header occupies beside its key and its value.
 pub(crate) const HEADER_OVERHEAD: usize = 8;
 
+/// What the system's allocator needs for itself, for each piece of memory.
+pub(crate) const ALLOCATION: usize = 16;
+/// A body's shared buffer, beside its bytes: the count of its owners and where it is, and the buffer.
+const BUFFER: usize = 5 * size_of::<usize>() + 2 * ALLOCATION;
+/// A node of the standard library's tree of headers has room for eleven; of many headers it holds some six.
+const NODE: usize = 11 * size_of::<(String, String)>() + 2 * size_of::<usize>() + ALLOCATION;
+const HEADERS_OF_NODE: usize = 6;
+
 /// What users put and take: headers (unique UTF-8 keys, in order of the keys) and an opaque body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Event {
@@ -35,6 +43,17 @@ impl Event {
     /// body, keys and values, and a fixed overhead of 8 bytes for the event and for each header.
     pub fn size(&self) -> u64 {
         (EVENT_OVERHEAD + self.headers_size() + self.body.len()) as u64
+    }
+
+    /// Bytes of memory that this event takes, about, where its body has a buffer of its own.
+    pub(crate) fn memory(&self) -> u64 {
+        let count = self.headers.len();
+        let headers = match count {
+            0 => 0,
+            _ => count.div_ceil(HEADERS_OF_NODE) * NODE + count * 2 * ALLOCATION,
+        };
+        let beside = size_of::<Event>() + BUFFER + headers;
+        beside as u64 + self.size()
     }
 
     pub(crate) fn headers_size(&self) -> usize {

@@ -515,6 +515,46 @@ fn no_allocation_for_each_event() {
     }
 }
 
+/// I9, S8: whatever the events are like, the tail in memory is as large as the option says, and no larger. What
+/// the allocator needs beside what it was asked for is in the option, and not in what is counted here.
+#[test]
+fn i9_the_tail_takes_as_much_memory_as_it_may() {
+    const TAIL: u64 = 4 << 20;
+    for (per_commit, headers, body) in [
+        (1, 0, 50),
+        (1, 0, 512),
+        (100, 0, 50),
+        (100, 0, 512),
+        (1, 2, 50),
+        (100, 2, 50),
+        (100, 20, 50),
+    ] {
+        let options = options().durability(Durability::Os).memory_tail(TAIL);
+        let directory = tempfile::tempdir().expect("a directory");
+        let channel = FileChannel::open(directory.path().join("channel"), options).expect("opens");
+        let event = || {
+            let event = Event::new(vec![7; body]);
+            (0..headers)
+                .fold(event, |event, at| event.with_header(format!("header {at:2}"), "value"))
+        };
+        let fill = |bytes: u64| {
+            let mut put = 0;
+            while put < bytes {
+                let mut transaction = channel.begin_put();
+                for _ in 0..per_commit {
+                    put += event().size();
+                    transaction.put(event()).expect("there is room");
+                }
+                transaction.commit().expect("the disk is sound");
+            }
+        };
+        let held = allocation_counter::measure(|| fill(2 * TAIL)).bytes_current as u64;
+        let share = held as f64 / TAIL as f64;
+        let case = (per_commit, headers, body);
+        assert!((0.6..=1.02).contains(&share), "{share:.2} of the tail: {case:?}");
+    }
+}
+
 /// S6: after a kill the first event is got at by the headers of what comes before it, in the segment where
 /// reading had come to at the last checkpoint.
 #[test]

@@ -138,6 +138,39 @@ fn a_file_made_in_the_place_of_a_deleted_one_is_read_from_its_start() {
     assert_eq!(read(&options, &channel), ["same", "new"]);
 }
 
+/// Whether this process has the file open.
+fn is_open(path: &Path) -> bool {
+    let handles = fs::read_dir("/proc/self/fd").expect("Linux tells");
+    handles.flatten().any(|handle| fs::read_link(handle.path()).is_ok_and(|open| open == path))
+}
+
+/// The cursor of the new file is the old one's too: to forget the old one must not forget it.
+#[test]
+fn i2_a_file_made_meanwhile_in_the_place_of_a_deleted_one_keeps_its_position() {
+    for skip_to_end in [false, true] {
+        let (dir, channel) = (dir(), channel());
+        let log = fs::canonicalize(dir.path()).expect("it is there").join("log");
+        let mut options = tail(dir.path(), "log");
+        options.idle_timeout = Duration::from_millis(1);
+        options.skip_to_end = skip_to_end;
+        append(&log, "");
+        let live = Live::start(options.clone(), &channel);
+        // What comes before the first look is skipped.
+        eventually(|| !skip_to_end || !channel.cursors("taildir/s/").is_empty());
+        append(&log, "old\n");
+        assert_eq!(live.lines(1), ["old"]);
+        eventually(|| !is_open(&log));
+        // Most file systems give the new file the old inode number.
+        fs::remove_file(&log).expect("the test's directory is writable");
+        append(&log, "new 1\nnew 2\n");
+        assert_eq!(live.lines(2), ["new 1", "new 2"]);
+        eventually(|| !is_open(&log));
+        assert!(live.stop().is_empty());
+        append(&log, "while down\n");
+        assert_eq!(read(&options, &channel), ["while down"], "skipping {skip_to_end}");
+    }
+}
+
 /// Stops the source after each number of events, in a full channel, and goes on with another batch size.
 #[test]
 fn a_stop_at_every_event_loses_and_doubles_nothing() {

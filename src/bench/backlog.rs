@@ -89,22 +89,26 @@ fn openings(bench: &mut Bench<'_>, bytes: u64) -> Result<(), BenchError> {
     Ok(())
 }
 
-/// S6: how much longer opening the largest backlog takes than the smallest.
+/// S6, S8: how much more time and memory the opening of the largest backlog takes than of the smallest.
 fn growth(bench: &mut Bench<'_>) {
     for (id, what) in [("clean", "clean"), ("killed", "after SIGKILL")] {
-        let prefix = format!("S6/{id}/");
-        let times: Vec<f64> = bench
-            .rows
-            .iter()
-            .filter_map(|row| row.id.starts_with(&prefix).then_some(row.value))
-            .collect();
-        if let [smallest, .., largest] = times[..] {
-            let what = format!("growth from the smallest backlog to the largest, {what}");
-            let factor = vec![largest / smallest.max(1e-9)];
-            let row = Row::new(format!("S6/growth/{id}"), what, Unit::Times, factor);
-            bench.rows.push(row.less_is_better().at_most(2.0));
-        }
+        let row = growth_of(&bench.rows, &format!("S6/{id}/"), &format!("S6/growth/{id}"), what);
+        bench.rows.extend(row.map(|row| row.at_most(2.0)));
     }
+    let row = growth_of(&bench.memory, "S8/open/", "S8/growth", "memory of an opening");
+    bench.memory.extend(row.map(|row| row.at_most(1.25)));
+}
+
+/// How many times as much the last of the rows is whose names begin so as the first of them.
+fn growth_of(rows: &[Row], prefix: &str, id: &str, what: &str) -> Option<Row> {
+    let of = |row: &Row| row.id.starts_with(prefix).then_some(row.value);
+    let values: Vec<f64> = rows.iter().filter_map(of).collect();
+    let [smallest, .., largest] = values[..] else {
+        return None;
+    };
+    let what = format!("growth from the smallest backlog to the largest, {what}");
+    let factor = vec![largest / smallest.max(1e-9)];
+    Some(Row::new(id, what, Unit::Times, factor).less_is_better())
 }
 
 /// S7: draining.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Form {
-    /// About six minutes, with backlogs of up to 5 GB.
+    /// Up to ten minutes, with backlogs of up to 5 GB.
     Full,
     /// About a minute, with small backlogs.
     Quick,

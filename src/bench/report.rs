@@ -13,6 +13,9 @@ pub(crate) const FORMAT: &str = "flumen-bench";
 /// Version of the file's format.
 pub(crate) const VERSION: u64 = 1;
 
+/// The share of the processors' time that a host may take before a reader is told to beware.
+const STOLEN: f64 = 0.05;
+
 /// The result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Report {
@@ -113,7 +116,7 @@ impl Report {
         self.rows.iter().any(|row| row.id.starts_with("kill/") && row.value > 0.0)
     }
 
-    /// What a reader should know before trusting a number; one sentence each.
+    /// What a reader should know before trusting a number, and what to do about it; one sentence each.
     pub(crate) fn cautions(&self) -> Vec<String> {
         let mut cautions = Vec::new();
         if self.form != Form::Full {
@@ -135,7 +138,17 @@ impl Report {
         let busy = self.load[0].unwrap_or(0.0);
         if self.machine.cores > 0 && busy > 0.5 * self.machine.cores as f64 {
             let cores = self.machine.cores;
-            cautions.push(format!("a busy machine: load {busy:.1} on {cores} cores at the start"));
+            cautions.push(format!(
+                "a busy machine: load {busy:.1} on {cores} cores at the start; stop what else runs, or keep \
+                 it from the processor with `chrt -r 1 flumen bench`"
+            ));
+        }
+        if let Some(stolen) = self.stolen.filter(|stolen| *stolen > STOLEN) {
+            cautions.push(format!(
+                "the host took {:.0} % of the processors' time, and whoever waits for the disk is late by \
+                 more than that: try again in another hour",
+                stolen * 100.0
+            ));
         }
         cautions
     }
@@ -161,7 +174,10 @@ mod tests {
         let text = report.json().expect("text");
         assert!(!text.contains("stolen"), "{text}");
         assert_eq!(Report::parse(text.as_bytes(), "x").expect("its own"), report);
+        let says = |report: &Report| report.cautions().concat().contains("took 25 %");
+        assert!(!says(&report));
         report.stolen = Some(0.25);
+        assert!(says(&report));
         let text = report.json().expect("text");
         assert_eq!(Report::parse(text.as_bytes(), "x").expect("its own"), report);
         assert_eq!(report.met(), (1, 1));

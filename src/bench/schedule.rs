@@ -31,7 +31,7 @@ pub(crate) struct Bench<'a> {
     pub(crate) place: &'a Path,
     pub(crate) shutdown: &'a Shutdown,
     pub(crate) rows: Vec<Row>,
-    memory: Vec<Row>,
+    pub(crate) memory: Vec<Row>,
     progress: &'a mut dyn FnMut(&str, u64, u64),
     task: &'static str,
     task_begun: Instant,

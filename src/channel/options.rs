@@ -185,8 +185,9 @@ impl ChannelOptions {
         self
     }
 
-    /// Bytes of recently committed events kept in memory, so that a consumer that keeps up does not read the
-    /// disk. Default: 4 MiB.
+    /// Bytes of memory in which recently committed events are kept, so that a consumer that keeps up does not
+    /// read the disk. About: small events and headers take several times what they are long, and that is
+    /// counted; what is not is a larger buffer that an event's body is a slice of. Default: 4 MiB.
     #[must_use]
     pub fn memory_tail(mut self, bytes: u64) -> Self {
         self.memory_tail = bytes;

@@ -26,13 +26,17 @@ pub(crate) struct PutBatch {
     pub(crate) events: Vec<Event>,
     /// Sum of [`Event::size`].
     pub(crate) size: u64,
+    /// Sum of [`Event::memory`].
+    pub(crate) memory: u64,
     pub(crate) cursors: Cursors,
 }
 
 #[cfg(any(all(test, not(loom)), fuzzing))]
 impl PutBatch {
     pub(crate) fn new(events: Vec<Event>, cursors: Cursors) -> PutBatch {
-        PutBatch { size: events.iter().map(Event::size).sum(), events, cursors }
+        let (size, memory) = (Event::size, Event::memory);
+        let (size, memory) = (events.iter().map(size).sum(), events.iter().map(memory).sum());
+        PutBatch { events, size, memory, cursors }
     }
 }
 
@@ -160,10 +164,11 @@ impl PutTransaction {
     /// Room goes to whoever it is enough for, so many events may wait for long where others put few at a
     /// time. On an error the events are in the error and the transaction as it was.
     pub fn put_all(&mut self, events: Vec<Event>) -> Result<(), PutError<Vec<Event>>> {
-        let (count, mut size, mut largest) = (events.len(), 0u64, 0);
+        let (count, mut size, mut memory, mut largest) = (events.len(), 0u64, 0u64, 0);
         for event in &events {
             let own = event.size();
             size = size.saturating_add(own);
+            memory = memory.saturating_add(event.memory());
             largest = own.max(largest);
         }
         if count == 0 {
@@ -177,6 +182,7 @@ impl PutTransaction {
         let wait = if self.is_empty() { options.put_wait } else { Duration::ZERO };
         match self.reserve(count, size, wait) {
             Ok(()) => {
+                self.batch.memory += memory;
                 self.keep(events);
                 Ok(())
             }
@@ -190,7 +196,7 @@ impl PutTransaction {
             self.batch.events.extend(events);
             return;
         }
-        // They may stay for long, and what holds them is counted by how many they are.
+        // They may stay for long, in what holds them.
         if events.capacity() / 2 > events.len() {
             events.shrink_to_fit();
         }
@@ -204,6 +210,7 @@ impl PutTransaction {
         }
         match self.reserve(1, size, wait) {
             Ok(()) => {
+                self.batch.memory += event.memory();
                 self.batch.events.push(event);
                 Ok(())
             }

@@ -29,6 +29,7 @@ Examples: measure the disk of a directory; keep the result; see what a change di
 ///
 /// Exits with 1 when a channel that was killed lost, repeated or confused events, and with 0 whatever the
 /// speed. Other work on the machine or the disk falsifies what is measured: the report says how noisy it was.
+/// `chrt -r 1 flumen bench` keeps other work from the processors, where the system allows that.
 #[derive(Args)]
 #[command(after_help = EXAMPLE)]
 pub(crate) struct BenchArgs {

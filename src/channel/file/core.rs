@@ -342,14 +342,14 @@ impl Core {
         let fits = "the log gave this record the next sequence";
         let lent = "only what was put is lent, and to one transaction at a time";
         match effect {
-            Effect::Put(PutBatch { events, size, cursors }) => {
+            Effect::Put(PutBatch { events, size, memory, cursors }) => {
                 let count = events.len() as u64;
                 let cursors = &cursors;
                 let change = Change::Put { first_sequence, events: count, bytes: size, cursors };
                 shown.queue.apply(&change).expect(fits);
                 shown.counts.events_put += count;
                 shown.counts.puts_committed += 1;
-                let record = TailRecord::new(at, first_sequence, events, size);
+                let record = TailRecord::new(at, first_sequence, events, memory);
                 shown.tail.push(record, outdated);
             }
             Effect::Ack(acks) => {
@@ -490,7 +490,11 @@ mod tests {
     use crate::storage::sim::SimDisk;
 
     fn core(segment_size: u64) -> Core {
-        let directory = Directory { storage: SimDisk::new(1).storage() };
+        core_on(&SimDisk::new(1), segment_size)
+    }
+
+    fn core_on(disk: &SimDisk, segment_size: u64) -> Core {
+        let directory = Directory { storage: disk.storage() };
         let options = LogOptions { segment_size, ack_size_max: 4096 };
         let log = Log::create(directory, &options, Queue::default().encode()).expect("works");
         Core::new(log.expect("there is room"), Queue::default(), Lsn(0), 0)
@@ -559,6 +563,22 @@ mod tests {
             assert!(!core.log.fits(0, size(count + 1)), "{sizes:?}: more than {count} fit");
         }
         assert_eq!(core.fits(&VecDeque::from([put(70_000)])), 0);
+    }
+
+    /// S3: what many producers share. That all who wait are in one group is shown where groups are formed.
+    #[test]
+    fn a_group_is_one_write_and_one_sync_however_many_commits_it_holds() {
+        let disk = SimDisk::new(1);
+        let core = core_on(&disk, 1 << 20);
+        let calls = [1, 1, 8, 64].map(|count| {
+            let before = disk.calls();
+            let group = write(&core, (0..count).map(|_| put(512)).collect());
+            core.sync(&group).unwrap_or_else(|_| panic!("the disk is sound"));
+            core.note_synced(&group);
+            drop(core.apply(group));
+            disk.calls() - before
+        });
+        assert_eq!(calls[1..], [2, 2, 2]);
     }
 
     const PLACE: &str = "place";

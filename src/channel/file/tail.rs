@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::event::Event;
+use crate::event::{ALLOCATION, Event};
 use crate::log::Lsn;
 
-/// What an event costs in memory beside its bytes.
-const EVENT_COST: u64 = 64;
+/// What a record costs in memory beside its events: itself, the list of its events, its place in the tail.
+const RECORD: usize = size_of::<TailRecord>() + 3 * size_of::<usize>() + 2 * ALLOCATION;
 
 /// A put record in memory.
 pub(crate) struct TailRecord {
@@ -20,8 +20,15 @@ pub(crate) struct TailRecord {
 }
 
 impl TailRecord {
-    pub(crate) fn new(at: Range<Lsn>, first_sequence: u64, events: Vec<Event>, size: u64) -> Self {
-        let cost = size + events.len() as u64 * EVENT_COST;
+    /// One with these events, which take so much memory.
+    pub(crate) fn new(
+        at: Range<Lsn>,
+        first_sequence: u64,
+        events: Vec<Event>,
+        memory: u64,
+    ) -> Self {
+        let spare = (events.capacity() - events.len()) * size_of::<Event>();
+        let cost = memory + (RECORD + spare) as u64;
         TailRecord { lsn: at.start, end: at.end, first_sequence, events, cost }
     }
 }

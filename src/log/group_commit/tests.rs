@@ -225,3 +225,83 @@ fn i7_a_panic_takes_back_what_its_own_thread_applies_and_nothing_else() {
         assert_eq!(commit.failure(), Some("broken"));
     }
 }
+
+/// A disk whose first sync ends when it is told to.
+#[derive(Default)]
+struct Held {
+    is_held: Mutex<bool>,
+    released: Condvar,
+    groups: Mutex<Vec<usize>>,
+}
+
+impl Groups for Held {
+    type Entry = ();
+    type Group = usize;
+    type Remains = ();
+    type Error = &'static str;
+
+    fn waits_for(&self, (): &()) -> WaitsFor {
+        WaitsFor::Kind(0)
+    }
+
+    fn fits(&self, entries: &VecDeque<()>) -> usize {
+        entries.len()
+    }
+
+    fn make_room(&self, (): &()) -> Result<bool, &'static str> {
+        unreachable!("all fit")
+    }
+
+    fn refuse(&self, (): ()) {
+        unreachable!("all fit")
+    }
+
+    fn write(&self, entries: Vec<()>, _: usize) -> Result<usize, &'static str> {
+        Ok(entries.len())
+    }
+
+    fn sync(&self, group: &usize) -> Result<(), &'static str> {
+        lock(&self.groups).push(*group);
+        let mut is_held = lock(&self.is_held);
+        while *is_held {
+            is_held = wait(&self.released, is_held);
+        }
+        Ok(())
+    }
+
+    fn note_synced(&self, _: &usize) {}
+
+    fn apply(&self, _: usize) {}
+
+    fn broken(&self) -> &'static str {
+        "broken"
+    }
+
+    fn closed(&self) -> &'static str {
+        "closed"
+    }
+}
+
+/// S3: 64 producers behind a sync need one more, not 64.
+#[test]
+fn all_who_wait_behind_a_sync_share_the_next() {
+    const CROWD: usize = 64;
+    let held = Held { is_held: Mutex::new(true), ..Held::default() };
+    let commit = GroupCommit::new(held);
+    let put = || assert!(commit.commit(()).is_ok(), "nothing fails");
+    std::thread::scope(|scope| {
+        scope.spawn(put);
+        while lock(&commit.groups().groups).is_empty() {
+            std::thread::yield_now();
+        }
+        for _ in 0..CROWD {
+            scope.spawn(put);
+        }
+        while lock(&commit.state).forming.len() < CROWD {
+            std::thread::yield_now();
+        }
+        *lock(&commit.groups().is_held) = false;
+        commit.groups().released.notify_all();
+    });
+    assert_eq!(*lock(&commit.groups().groups), [1, CROWD]);
+}

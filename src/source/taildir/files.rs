@@ -27,7 +27,7 @@ pub(super) struct Files {
     pub(super) facts: BTreeMap<Identity, Facts>,
     /// Positions of an earlier run whose files were not met yet.
     remembered: BTreeMap<Identity, Position>,
-    /// Identities whose positions are needed no more.
+    /// Identities whose positions are needed no more, unless other files have them by now.
     pub(super) forgotten: Vec<Identity>,
     /// What could not be read, so that it is said once and not at each look.
     refused: BTreeSet<PathBuf>,
@@ -151,6 +151,15 @@ impl Files {
                 }
             }
         }
+    }
+
+    /// The identities whose positions are needed no more. Where a file was made that has the inode number of
+    /// one that is gone, the position is its own by now; or it is still the old one, and the next start sees
+    /// by it that the file is another, which is read from its start.
+    pub(super) fn take_forgotten(&mut self) -> Vec<Identity> {
+        let mut forgotten = std::mem::take(&mut self.forgotten);
+        forgotten.retain(|identity| !self.facts.contains_key(identity));
+        forgotten
     }
 
     fn finish_renamed(&mut self, identity: Identity, group: usize, path: &Path, at: Position) {

@@ -175,7 +175,7 @@ impl Tail {
         }
         news |= self.retire()?;
         self.files.close_surplus();
-        let forgotten = std::mem::take(&mut self.files.forgotten);
+        let forgotten = self.files.take_forgotten();
         let clear = |identity: Identity| (identity.cursor(&self.name), None);
         self.record(forgotten.into_iter().map(clear).collect())?;
         Ok(news)
