@@ -23,7 +23,7 @@ use flumen::{
     AckDurability, Bytes, Channel, ChannelOptions, Durability, Event, FileChannel, tools,
 };
 use support::direct::Direct;
-use support::{BODY, RECORD_OVERHEAD, Raw};
+use support::{BODY, FILL, RECORD_OVERHEAD, Raw};
 
 const ROUNDS: usize = 9;
 const TIME: Duration = Duration::from_millis(400);
@@ -365,7 +365,9 @@ fn acks() {
     };
     let files = [open("one"), open("one"), open("other")];
     for file in &files[1..] {
-        file.write_all_at(&vec![1; 2 << 20], 0).expect("there is room");
+        for offset in (0..2 << 20).step_by(FILL) {
+            file.write_all_at(&[1; FILL], offset).expect("there is room");
+        }
         file.sync_all().expect("works");
     }
     let [one, again, other] = &files;

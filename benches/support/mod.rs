@@ -84,6 +84,9 @@ pub(crate) fn resident() -> u64 {
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
+/// Bytes of a write when the file of the raw limit is made.
+pub(crate) const FILL: usize = 64 << 10;
+
 /// The raw limit: a file whose blocks have all been written, written over from end to end.
 pub(crate) struct Raw {
     _directory: tempfile::TempDir,
@@ -99,7 +102,10 @@ impl Raw {
         let mut options = File::options();
         options.create(true).truncate(false).read(true).write(true);
         let file = options.open(directory.path().join("raw")).expect("writable");
-        file.write_all_at(&vec![1; Raw::SIZE as usize], 0).expect("there is room");
+        // In pieces, as `flumen bench` makes its file, which says why.
+        for offset in (0..Raw::SIZE).step_by(FILL) {
+            file.write_all_at(&[1; FILL], offset).expect("there is room");
+        }
         file.sync_all().expect("works");
         Raw { _directory: directory, file, offset: 0 }
     }

@@ -17,8 +17,13 @@ use crate::random::Random;
 /// Bytes of a block past the system's cache: what most file systems and devices take.
 const DIRECT_BLOCK: usize = 4096;
 
-/// Bytes of a write when a file is made; files are multiples of it.
-const FILL: usize = 1 << 20;
+/// Bytes of a write when a file is made; files are multiples of it. Where a file system keeps what was
+/// written at once in one large page of the cache (ext4 since Linux 6.16), a sync looks at every block of a
+/// page in which something changed. In a file that was made by writes of 1 MiB, 512 bytes are synced a
+/// seventh slower, in one made by writes of 4 KiB 512 KB half as fast: no limits. This size is best for both.
+pub(crate) const FILL: usize = 64 << 10;
+/// Bytes that can be written at once without [`Raw::reserve`].
+const MOST: usize = 1 << 20;
 
 /// A file that is written round and round.
 pub(crate) struct Raw {
@@ -56,7 +61,7 @@ impl Raw {
     fn make(path: &Path, form: Form, options: &mut OpenOptions, unit: usize) -> io::Result<Raw> {
         let file = options.create(true).truncate(false).read(true).write(true).open(path)?;
         let (buffer, length) = (Vec::new(), form.raw_file());
-        let mut raw = Raw { file, unit, buffer, start: 0, offset: 0, length }.reserve(FILL);
+        let mut raw = Raw { file, unit, buffer, start: 0, offset: 0, length }.reserve(MOST);
         for _ in 0..length / FILL as u64 {
             raw.write(FILL, false)?;
         }

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use super::form::Form;
+use super::raw::FILL;
 
 /// A file that threads commit to together.
 pub(crate) struct Sketch {
@@ -39,8 +40,8 @@ impl Sketch {
         let mut options = File::options();
         let file = options.create(true).truncate(false).read(true).write(true).open(path)?;
         let length = form.raw_file();
-        for offset in (0..length).step_by(1 << 20) {
-            file.write_all_at(&vec![1; 1 << 20], offset)?;
+        for offset in (0..length).step_by(FILL) {
+            file.write_all_at(&[1; FILL], offset)?;
         }
         file.sync_all()?;
         Ok(Sketch { file, length, state: Mutex::default(), done: Condvar::new() })

@@ -34,10 +34,11 @@ struct Raw {
     taken: Mutex<(u64, Vec<u8>)>,
 }
 
-/// A file whose first `length` bytes have been written and synced.
+/// A file whose first `length` bytes have been written and synced, in pieces of 64 KiB: larger ones make
+/// larger pages in the system's cache, of which each small sync looks at every block (`src/bench/raw.rs`).
 pub(crate) fn prepared(path: &Path, length: u64) -> Result<File> {
     let file = File::options().create(true).truncate(false).read(true).write(true).open(path)?;
-    let zeros = vec![0; 1 << 20];
+    let zeros = [0; 64 << 10];
     let mut at = file.metadata()?.len();
     while at < length {
         let step = (length - at).min(zeros.len() as u64);
