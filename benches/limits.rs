@@ -23,7 +23,7 @@ use flumen::{
     AckDurability, Bytes, Channel, ChannelOptions, Durability, Event, FileChannel, tools,
 };
 use support::direct::Direct;
-use support::{BODY, FILL, RECORD_OVERHEAD, Raw};
+use support::{BODY, RECORD_OVERHEAD, Raw};
 
 const ROUNDS: usize = 9;
 const TIME: Duration = Duration::from_millis(400);
@@ -365,10 +365,7 @@ fn acks() {
     };
     let files = [open("one"), open("one"), open("other")];
     for file in &files[1..] {
-        for offset in (0..2 << 20).step_by(FILL) {
-            file.write_all_at(&[1; FILL], offset).expect("there is room");
-        }
-        file.sync_all().expect("works");
+        support::fill(file, 2 << 20);
     }
     let [one, again, other] = &files;
     let direct = Direct::new(record(100));

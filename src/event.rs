@@ -45,15 +45,15 @@ impl Event {
         (EVENT_OVERHEAD + self.headers_size() + self.body.len()) as u64
     }
 
-    /// Bytes of memory that this event takes, about, where its body has a buffer of its own.
-    pub(crate) fn memory(&self) -> u64 {
+    /// Bytes of memory that this event takes beside its [`size`](Event::size), about, where its body has a
+    /// buffer of its own.
+    pub(crate) fn overhead(&self) -> u64 {
         let count = self.headers.len();
         let headers = match count {
             0 => 0,
             _ => count.div_ceil(HEADERS_OF_NODE) * NODE + count * 2 * ALLOCATION,
         };
-        let beside = size_of::<Event>() + BUFFER + headers;
-        beside as u64 + self.size()
+        (size_of::<Event>() + BUFFER + headers) as u64
     }
 
     pub(crate) fn headers_size(&self) -> usize {

@@ -84,8 +84,15 @@ pub(crate) fn resident() -> u64 {
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
-/// Bytes of a write when the file of the raw limit is made.
-pub(crate) const FILL: usize = 64 << 10;
+/// Writes all blocks of the first `bytes` of a file, and syncs them. In pieces, as `flumen bench` makes its
+/// raw file, which says why.
+pub(crate) fn fill(file: &File, bytes: u64) {
+    const PIECE: usize = 64 << 10;
+    for offset in (0..bytes).step_by(PIECE) {
+        file.write_all_at(&[1; PIECE], offset).expect("there is room");
+    }
+    file.sync_all().expect("works");
+}
 
 /// The raw limit: a file whose blocks have all been written, written over from end to end.
 pub(crate) struct Raw {
@@ -102,11 +109,7 @@ impl Raw {
         let mut options = File::options();
         options.create(true).truncate(false).read(true).write(true);
         let file = options.open(directory.path().join("raw")).expect("writable");
-        // In pieces, as `flumen bench` makes its file, which says why.
-        for offset in (0..Raw::SIZE).step_by(FILL) {
-            file.write_all_at(&[1; FILL], offset).expect("there is room");
-        }
-        file.sync_all().expect("works");
+        fill(&file, Raw::SIZE);
         Raw { _directory: directory, file, offset: 0 }
     }
 

@@ -26,17 +26,17 @@ pub(crate) struct PutBatch {
     pub(crate) events: Vec<Event>,
     /// Sum of [`Event::size`].
     pub(crate) size: u64,
-    /// Sum of [`Event::memory`].
-    pub(crate) memory: u64,
+    /// Sum of [`Event::overhead`].
+    pub(crate) overhead: u64,
     pub(crate) cursors: Cursors,
 }
 
 #[cfg(any(all(test, not(loom)), fuzzing))]
 impl PutBatch {
     pub(crate) fn new(events: Vec<Event>, cursors: Cursors) -> PutBatch {
-        let (size, memory) = (Event::size, Event::memory);
-        let (size, memory) = (events.iter().map(size).sum(), events.iter().map(memory).sum());
-        PutBatch { events, size, memory, cursors }
+        let size = events.iter().map(Event::size).sum();
+        let overhead = events.iter().map(Event::overhead).sum();
+        PutBatch { events, size, overhead, cursors }
     }
 }
 
@@ -164,11 +164,11 @@ impl PutTransaction {
     /// Room goes to whoever it is enough for, so many events may wait for long where others put few at a
     /// time. On an error the events are in the error and the transaction as it was.
     pub fn put_all(&mut self, events: Vec<Event>) -> Result<(), PutError<Vec<Event>>> {
-        let (count, mut size, mut memory, mut largest) = (events.len(), 0u64, 0u64, 0);
+        let (count, mut size, mut overhead, mut largest) = (events.len(), 0u64, 0, 0);
         for event in &events {
             let own = event.size();
             size = size.saturating_add(own);
-            memory = memory.saturating_add(event.memory());
+            overhead += event.overhead();
             largest = own.max(largest);
         }
         if count == 0 {
@@ -182,7 +182,7 @@ impl PutTransaction {
         let wait = if self.is_empty() { options.put_wait } else { Duration::ZERO };
         match self.reserve(count, size, wait) {
             Ok(()) => {
-                self.batch.memory += memory;
+                self.batch.overhead += overhead;
                 self.keep(events);
                 Ok(())
             }
@@ -210,7 +210,7 @@ impl PutTransaction {
         }
         match self.reserve(1, size, wait) {
             Ok(()) => {
-                self.batch.memory += event.memory();
+                self.batch.overhead += event.overhead();
                 self.batch.events.push(event);
                 Ok(())
             }

@@ -342,14 +342,14 @@ impl Core {
         let fits = "the log gave this record the next sequence";
         let lent = "only what was put is lent, and to one transaction at a time";
         match effect {
-            Effect::Put(PutBatch { events, size, memory, cursors }) => {
+            Effect::Put(PutBatch { events, size, overhead, cursors }) => {
                 let count = events.len() as u64;
                 let cursors = &cursors;
                 let change = Change::Put { first_sequence, events: count, bytes: size, cursors };
                 shown.queue.apply(&change).expect(fits);
                 shown.counts.events_put += count;
                 shown.counts.puts_committed += 1;
-                let record = TailRecord::new(at, first_sequence, events, memory);
+                let record = TailRecord::new(at, first_sequence, events, size + overhead);
                 shown.tail.push(record, outdated);
             }
             Effect::Ack(acks) => {
